@@ -1,0 +1,1 @@
+#include "owl2_bundled_model.h"
