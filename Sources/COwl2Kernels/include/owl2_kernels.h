@@ -1,1 +1,73 @@
+// Float32 kernels over rows of activations and stored weights, in one table per instruction set.
+//
+// All matrices are row-major. Strides count elements. Pointers need no alignment. Nothing here allocates, locks or keeps
+// state: callers check shapes and split the work among threads.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// How an element of a weight is stored.
+typedef enum { OWL2_F32 = 0, OWL2_F16 = 1, OWL2_BF16 = 2 } owl2_type;
+
+// The instruction sets that kernels are built for, slowest first.
+typedef enum { OWL2_TIER_BASELINE = 0, OWL2_TIER_AVX2 = 1, OWL2_TIER_AVX512 = 2, OWL2_TIER_COUNT = 3 } owl2_tier;
+
+typedef struct {
+    const char *name;
+
+    // y[i][j] = x[i] . w[j] + bias[j] for i < m, j < n, where w is [n, k] of `type` and bias may be NULL.
+    // Every element is summed in the same order whatever m and n are.
+    void (*product)(owl2_type type, const float *x, size_t x_stride, size_t m, const void *w, size_t n, size_t k,
+                    const float *bias, float *y, size_t y_stride);
+
+    // c[i][j] = sum over l of a[i][l] * b[l][j], added to c if `accumulate`; i < m, j < n, l < k in ascending order.
+    void (*combine)(const float *a, size_t a_stride, size_t m, const float *b, size_t b_stride, size_t n, size_t k,
+                    float *c, size_t c_stride, bool accumulate);
+
+    // y = float of the n stored elements at w.
+    void (*widen)(owl2_type type, const void *w, size_t n, float *y);
+
+    // x = softmax(x * scale) over n elements.
+    void (*softmax)(float *x, size_t n, float scale);
+
+    // y = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias.
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, size_t n, float eps, float *y);
+
+    // y = x / sqrt(mean(x^2) + eps) * weight.
+    void (*rms_norm)(const float *x, const float *weight, size_t n, float eps, float *y);
+
+    // y += x.
+    void (*add)(const float *x, size_t n, float *y);
+
+    // gate = silu(gate) * up, where silu(x) = x * sigmoid(x).
+    void (*silu_multiply)(float *gate, const float *up, size_t n);
+
+    // x = x * sigmoid(1.702 x).
+    void (*quick_gelu)(float *x, size_t n);
+
+    // x = x/2 * (1 + erf(x / sqrt(2))).
+    void (*gelu)(float *x, size_t n);
+
+    // Rotates the pairs (x[i], x[i + half]) by the angles whose cosines and sines are given: i < half.
+    void (*rotate_halves)(float *x, const float *cosine, const float *sine, size_t half);
+
+    // float32 multiply-adds in registers, `rounds` times OWL2_PEAK_FLOPS operations: the machine's limit, for benchmarks.
+    float (*multiply_add_peak)(size_t rounds);
+
+    // Floating-point operations in one round of multiply_add_peak.
+    size_t peak_operations;
+} owl2_kernels;
+
+// The table of an instruction set, or NULL if the kernels of it were not built or this machine lacks it.
+const owl2_kernels *owl2_kernels_for(owl2_tier tier);
+
+// The table of the best instruction set of this machine.
+const owl2_kernels *owl2_kernels_best(void);
+
+// The name of an instruction set, whether this machine has it or not.
+const char *owl2_tier_name(owl2_tier tier);
+
+// The naive twins, in plain loops and double-precision sums: what the tables are tested against.
+extern const owl2_kernels owl2_kernels_reference;

@@ -1,0 +1,23 @@
+// Kernels for AVX-512 (F, BW, VL, DQ).
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <math.h>
+
+#include "conversions.h"
+#include "owl2_kernels.h"
+
+#define LANES 16
+#define ROWS 4
+#define COLUMNS 6
+#define COMBINE_ROWS 6
+#define COMBINE_VECTORS 4
+#define TIER owl2_kernels_avx512
+#define TIER_NAME "AVX-512"
+#define VECTOR_REGISTER(v) "+v"(v)
+#define MULTIPLY_ADD(a, b, c) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define LOAD_F16(h) ((vf)_mm512_cvtph_ps((__m256i)(h)))
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), apply_to = function)
+#include "kernels.inc"
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,95 @@
+// The naive twins of all kernels: one loop per formula, sums in double precision.
+#include <math.h>
+
+#include "conversions.h"
+#include "owl2_kernels.h"
+
+static float element(owl2_type type, const void *w, size_t i) {
+    uint16_t half;
+    float single;
+    if (type == OWL2_F32) {
+        __builtin_memcpy(&single, (const float *)w + i, sizeof single);
+        return single;
+    }
+    __builtin_memcpy(&half, (const uint16_t *)w + i, sizeof half);
+    return type == OWL2_F16 ? owl2_float_from_half(half) : owl2_float_from_bfloat16(half);
+}
+
+static void product(owl2_type type, const float *x, size_t x_stride, size_t m, const void *w, size_t n, size_t k,
+                    const float *bias, float *y, size_t y_stride) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = bias ? bias[j] : 0;
+            for (size_t l = 0; l < k; l++) sum += (double)x[i * x_stride + l] * element(type, w, j * k + l);
+            y[i * y_stride + j] = (float)sum;
+        }
+}
+
+static void combine(const float *a, size_t a_stride, size_t m, const float *b, size_t b_stride, size_t n, size_t k,
+                    float *c, size_t c_stride, bool accumulate) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = accumulate ? c[i * c_stride + j] : 0;
+            for (size_t l = 0; l < k; l++) sum += (double)a[i * a_stride + l] * b[l * b_stride + j];
+            c[i * c_stride + j] = (float)sum;
+        }
+}
+
+static void widen(owl2_type type, const void *w, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = element(type, w, i);
+}
+
+static void softmax(float *x, size_t n, float scale) {
+    double most = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, (double)x[i] * scale);
+    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] * scale - most);
+    for (size_t i = 0; i < n; i++) x[i] = (float)(exp((double)x[i] * scale - most) / sum);
+}
+
+static void layer_norm(const float *x, const float *weight, const float *bias, size_t n, float eps, float *y) {
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < n; i++) mean += x[i] / (double)n;
+    for (size_t i = 0; i < n; i++) variance += (x[i] - mean) * (x[i] - mean) / (double)n;
+    for (size_t i = 0; i < n; i++) y[i] = (float)((x[i] - mean) / sqrt(variance + eps) * weight[i] + bias[i]);
+}
+
+static void rms_norm(const float *x, const float *weight, size_t n, float eps, float *y) {
+    double square = 0;
+    for (size_t i = 0; i < n; i++) square += (double)x[i] * x[i] / (double)n;
+    for (size_t i = 0; i < n; i++) y[i] = (float)(x[i] / sqrt(square + eps) * weight[i]);
+}
+
+static void add(const float *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void silu_multiply(float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i++) gate[i] = (float)(gate[i] / (1 + exp(-(double)gate[i])) * up[i]);
+}
+
+static void quick_gelu(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = (float)(x[i] / (1 + exp(-1.702 * x[i])));
+}
+
+static void gelu(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = (float)(0.5 * x[i] * (1 + erf(x[i] / sqrt(2))));
+}
+
+static void rotate_halves(float *x, const float *cosine, const float *sine, size_t half) {
+    for (size_t i = 0; i < half; i++) {
+        double a = x[i], b = x[half + i];
+        x[i] = (float)(a * cosine[i] - b * sine[i]);
+        x[half + i] = (float)(b * cosine[i] + a * sine[i]);
+    }
+}
+
+static float multiply_add_peak(size_t rounds) {
+    volatile float chain = 0;
+    for (size_t i = 0; i < rounds; i++) chain = chain * 0.999f + 0.001f;
+    return chain;
+}
+
+const owl2_kernels owl2_kernels_reference = {
+    "reference", product,       combine,    widen, softmax,       layer_norm,        rms_norm,
+    add,         silu_multiply, quick_gelu, gelu,  rotate_halves, multiply_add_peak, 2,
+};

@@ -1,0 +1,88 @@
+import COwl2Kernels
+
+/// Query rows that stand together and see keys of the same sequence.
+package struct AttentionGroup {
+    /// The rows of the query matrix.
+    package let rows: Range<Int>
+    /// The keys and values.
+    package let pages: KeyValuePages
+    /// How many keys the first row sees; each further row sees `keysPerRow` more.
+    package let visibleKeys: Int
+    /// 1 under a causal mask, 0 without a mask.
+    package let keysPerRow: Int
+
+    package init(rows: Range<Int>, pages: KeyValuePages, visibleKeys: Int, keysPerRow: Int) {
+        self.rows = rows
+        self.pages = pages
+        self.visibleKeys = visibleKeys
+        self.keysPerRow = keysPerRow
+    }
+}
+
+extension Compute {
+    private static let queryTile = 32
+
+    /// Attention: for every query row and head `softmax(q K^T / sqrt(d)) V` over the keys that the row sees.
+    ///
+    /// Scores exist for a tile of query rows and one head at a time. Query head `h` uses key head
+    /// `h / (heads / key heads)`.
+    ///
+    /// - Parameters:
+    ///   - queries: Head `h` of a row begins at column `h * headStride`.
+    ///   - headCount: Query heads, a multiple of the pages' heads.
+    ///   - headStride: Columns from head to head.
+    ///   - groups: Which rows see which keys.
+    /// - Returns: `[rows, heads * d]`.
+    package func attention(_ queries: Matrix, headCount: Int, headStride: Int, groups: [AttentionGroup]) -> Matrix {
+        let dimension = groups.first?.pages.headDimension ?? 0
+        let output = Matrix(uninitializedRows: queries.rowCount, columns: headCount * dimension)
+        var tiles: [AttentionGroup] = []
+        for group in groups {
+            for start in stride(from: group.rows.lowerBound, to: group.rows.upperBound, by: Self.queryTile) {
+                let skipped = start - group.rows.lowerBound
+                tiles.append(
+                    AttentionGroup(
+                        rows: start..<min(start + Self.queryTile, group.rows.upperBound), pages: group.pages,
+                        visibleKeys: group.visibleKeys + skipped * group.keysPerRow, keysPerRow: group.keysPerRow))
+            }
+        }
+        pool.forEach(tiles.count * headCount) { task in
+            let tile = tiles[task / headCount]
+            attend(
+                tile, head: task % headCount, headsPerKeyHead: headCount / tile.pages.headCount,
+                queries: queries, headStride: headStride, output: output)
+        }
+        return output
+    }
+
+    private func attend(
+        _ tile: AttentionGroup, head: Int, headsPerKeyHead: Int, queries: Matrix, headStride: Int, output: Matrix
+    ) {
+        let dimension = tile.pages.headDimension, pageRows = KeyValuePages.pageRowCount
+        let keyHead = head / headsPerKeyHead
+        let mostKeys = tile.visibleKeys + (tile.rows.count - 1) * tile.keysPerRow
+        let pageCount = (mostKeys + pageRows - 1) / pageRows
+        let width = pageCount * pageRows
+        let scores = UnsafeMutablePointer<Float>.allocate(capacity: tile.rows.count * width)
+        defer { scores.deallocate() }
+
+        let query = queries.row(tile.rows.lowerBound) + head * headStride
+        for page in 0..<pageCount {
+            kernels.combine(
+                query, queries.columnCount, tile.rows.count, tile.pages.keys(page: page, head: keyHead), pageRows,
+                pageRows, dimension, scores + page * pageRows, width, false)
+        }
+        let scale = 1 / Float(dimension).squareRoot()
+        for row in 0..<tile.rows.count {
+            let visible = tile.visibleKeys + row * tile.keysPerRow
+            kernels.softmax(scores + row * width, visible, scale)
+            (scores + row * width + visible).update(repeating: 0, count: width - visible)
+        }
+        let target = output.row(tile.rows.lowerBound) + head * dimension
+        for page in 0..<pageCount {
+            kernels.combine(
+                scores + page * pageRows, width, tile.rows.count, tile.pages.values(page: page, head: keyHead),
+                dimension, dimension, min(pageRows, mostKeys - page * pageRows), target, output.columnCount, page > 0)
+        }
+    }
+}

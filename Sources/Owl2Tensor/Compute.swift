@@ -1,0 +1,89 @@
+import COwl2Kernels
+import Owl2Core
+
+/// What multiplies large matrices.
+public enum ComputeBackend: String, Sendable, CaseIterable {
+    /// The library's own kernels.
+    case own
+    /// OpenBLAS, for products of several rows. Its speed depends on whether it knows the processor:
+    /// see ``Compute/openBLASCoreName``.
+    case openblas
+}
+
+/// The instruction sets that the library has kernels for.
+public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConvertible {
+    /// What every processor of the architecture has: SSE2 or NEON.
+    case baseline
+    /// AVX2 with FMA and F16C.
+    case avx2
+    /// AVX-512 (F, BW, VL, DQ).
+    case avx512
+
+    private var tier: owl2_tier { owl2_tier(rawValue) }
+
+    /// The set's usual name.
+    public var description: String { String(cString: owl2_tier_name(tier)) }
+
+    /// Whether this machine has it.
+    public var isAvailable: Bool { owl2_kernels_for(tier) != nil }
+
+    /// The fastest set that this machine has.
+    public static var best: InstructionSet { allCases.last { $0.isAvailable } ?? .baseline }
+
+    package var kernels: UnsafePointer<owl2_kernels>? { owl2_kernels_for(tier) }
+}
+
+/// The machine's means to compute: kernels for an instruction set, a backend for products, and threads.
+///
+/// Modules get it at loading and keep it. It may be shared by any number of models and tasks: parallel loops take turns.
+/// On the library's own backend a result depends neither on the number of threads nor on how many rows are computed
+/// together.
+public final class Compute: @unchecked Sendable {
+    // Unchecked: the table of kernels is constant, and the pool synchronises itself.
+
+    /// The number of threads.
+    public var threadCount: Int { pool.threadCount }
+    /// What multiplies matrices.
+    public let backend: ComputeBackend
+    /// The instruction set of the kernels.
+    public let instructionSet: InstructionSet
+
+    package let kernels: owl2_kernels
+    package let pool: ThreadPool
+
+    /// The most threads that may be asked for.
+    public static let maximumThreadCount = 1024
+
+    /// Starts the threads.
+    ///
+    /// - Parameters:
+    ///   - threadCount: Threads to use, or nil for one per core.
+    ///   - backend: What multiplies matrices.
+    ///   - instructionSet: The kernels to use, or nil for the best of this machine.
+    /// - Throws: `Owl2Error` (`invalidInput`) for a thread count out of range or an instruction set that is absent.
+    public init(
+        threadCount: Int? = nil, backend: ComputeBackend = .own, instructionSet: InstructionSet? = nil
+    ) throws {
+        let threads = threadCount ?? Self.coreCount
+        guard (1...Self.maximumThreadCount).contains(threads) else {
+            throw Owl2Error(
+                .invalidInput, "threads: expected 1 to \(Self.maximumThreadCount), found \(threads)", subject: "threads")
+        }
+        let chosen = instructionSet ?? .best
+        guard let kernels = chosen.kernels else {
+            throw Owl2Error(.invalidInput, "this machine has no \(chosen)", subject: "instruction set")
+        }
+        self.kernels = kernels.pointee
+        self.backend = backend
+        self.instructionSet = chosen
+        pool = ThreadPool(threadCount: threads)
+    }
+
+    /// Runs `body` for the rows of a matrix in parallel, several rows to a task where rows are short.
+    package func forEachRow(of count: Int, width: Int, _ body: (Int) -> Void) {
+        let rowsPerTask = max(1, 16_384 / max(1, width))
+        pool.forEach((count + rowsPerTask - 1) / rowsPerTask) { task in
+            for row in task * rowsPerTask..<min(count, (task + 1) * rowsPerTask) { body(row) }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import COwl2Kernels
+
+/// A linear layer: `y = x W^T + b`.
+public struct Linear: Sendable {
+    /// Weights `[outputs, inputs]`, in any storage type.
+    public let weight: WeightMatrix
+    /// One number per output, or nothing.
+    public let bias: [Float]?
+    let compute: Compute
+
+    /// A layer with the given weights.
+    public init(weight: WeightMatrix, bias: [Float]? = nil, compute: Compute) {
+        self.weight = weight
+        self.bias = bias
+        self.compute = compute
+    }
+
+    /// - Parameter x: `[rows, inputs]`.
+    /// - Returns: `[rows, outputs]`.
+    public func callAsFunction(_ x: Matrix) -> Matrix {
+        compute.product(x, weight, bias: bias)
+    }
+}
+
+/// Layer normalisation: `y = (x - mean) / sqrt(variance + eps) * weight + bias`, row by row.
+public struct LayerNorm: Sendable {
+    let weight: [Float]
+    let bias: [Float]
+    let epsilon: Float
+    let compute: Compute
+
+    /// A normalisation with the given weights, as many as columns.
+    public init(weight: [Float], bias: [Float], epsilon: Float, compute: Compute) {
+        self.weight = weight
+        self.bias = bias
+        self.epsilon = epsilon
+        self.compute = compute
+    }
+
+    /// - Parameter x: `[rows, width]`.
+    /// - Returns: `[rows, width]`.
+    public func callAsFunction(_ x: Matrix) -> Matrix {
+        precondition(x.columnCount == weight.count && x.columnCount == bias.count)
+        let y = Matrix(uninitializedRows: x.rowCount, columns: x.columnCount)
+        compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
+            compute.kernels.layer_norm(x.row(row), weight, bias, x.columnCount, epsilon, y.row(row))
+        }
+        return y
+    }
+}
+
+/// Root-mean-square normalisation: `y = x / sqrt(mean(x^2) + eps) * weight`, row by row.
+public struct RMSNorm: Sendable {
+    let weight: [Float]
+    let epsilon: Float
+    let compute: Compute
+
+    /// A normalisation with the given weights, as many as columns.
+    public init(weight: [Float], epsilon: Float, compute: Compute) {
+        self.weight = weight
+        self.epsilon = epsilon
+        self.compute = compute
+    }
+
+    /// - Parameter x: `[rows, width]`.
+    /// - Returns: `[rows, width]`.
+    public func callAsFunction(_ x: Matrix) -> Matrix {
+        let y = Matrix(uninitializedRows: x.rowCount, columns: x.columnCount)
+        compute.forEachRow(of: x.rowCount, width: x.columnCount) { normalize(x.row($0), into: y.row($0)) }
+        return y
+    }
+
+    /// Normalises one row of as many elements as there are weights.
+    package func normalize(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>) {
+        compute.kernels.rms_norm(x, weight, weight.count, epsilon, y)
+    }
+}

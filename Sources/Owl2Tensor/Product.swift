@@ -1,0 +1,95 @@
+import COwl2Kernels
+import COwl2OpenBLAS
+import Owl2Core
+
+extension ElementType {
+    var kernelType: owl2_type {
+        switch self {
+        case .float32: OWL2_F32
+        case .float16: OWL2_F16
+        case .bfloat16: OWL2_BF16
+        }
+    }
+}
+
+extension Compute {
+    /// The product of activations with stored weights: `y = x W^T + b`, accumulated in Float32.
+    ///
+    /// - Parameters:
+    ///   - x: Activations `[rows, columns of weight]`.
+    ///   - weight: Weights `[outputs, inputs]`.
+    ///   - bias: Nothing, or one number per output.
+    /// - Returns: `[rows, outputs]`.
+    public func product(_ x: Matrix, _ weight: WeightMatrix, bias: [Float]? = nil) -> Matrix {
+        precondition(x.columnCount == weight.columnCount, "\(x.columnCount) columns for \(weight.columnCount) inputs")
+        precondition(bias == nil || bias?.count == weight.rowCount)
+        let y = Matrix(uninitializedRows: x.rowCount, columns: weight.rowCount)
+        guard y.count > 0 else { return y }
+        if backend == .openblas && x.rowCount > 1 {
+            multiplyWithOpenBLAS(x, weight, bias, y)
+        } else {
+            multiply(x, weight, bias, y)
+        }
+        return y
+    }
+
+    /// Rows of outputs are shared among the threads: a panel at a time for many rows of activations.
+    private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
+        let outputsPerTask = x.rowCount == 1 ? Self.outputsPerTask(weight, threadCount) : 48
+        let taskCount = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
+        withOptionalPointer(bias) { bias in
+            pool.forEach(taskCount) { task in
+                let first = task * outputsPerTask
+                let count = min(outputsPerTask, weight.rowCount - first)
+                kernels.product(
+                    weight.elementType.kernelType, x.elements, x.columnCount, x.rowCount, weight.row(first), count,
+                    weight.columnCount, bias.map { $0 + first }, y.elements + first, y.columnCount)
+            }
+        }
+    }
+
+    /// For one row: about 256 kB of weights a task, but a task for every thread.
+    private static func outputsPerTask(_ weight: WeightMatrix, _ threads: Int) -> Int {
+        let bySize = 262_144 / max(1, weight.columnCount * weight.elementType.byteCount)
+        let byThreads = weight.rowCount / threads
+        return max(8, min(bySize, byThreads) / 8 * 8)
+    }
+
+    /// Panels of weights are widened to Float32 and handed to sgemm, which brings its own threads.
+    private func multiplyWithOpenBLAS(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
+        let panelRows = min(weight.rowCount, 512)
+        let panel = Matrix(uninitializedRows: panelRows, columns: weight.columnCount)
+        for first in stride(from: 0, to: weight.rowCount, by: panelRows) {
+            let count = min(panelRows, weight.rowCount - first)
+            forEachRow(of: count, width: weight.columnCount) { row in
+                kernels.widen(weight.elementType.kernelType, weight.row(first + row), weight.columnCount, panel.row(row))
+            }
+            cblas_sgemm(
+                CblasRowMajor, CblasNoTrans, CblasTrans, blasint(x.rowCount), blasint(count), blasint(x.columnCount), 1,
+                x.elements, blasint(max(1, x.columnCount)), panel.elements, blasint(max(1, x.columnCount)), 0,
+                y.elements + first, blasint(y.columnCount))
+        }
+        withOptionalPointer(bias) { bias in
+            guard let bias else { return }
+            forEachRow(of: y.rowCount, width: y.columnCount) { kernels.add(bias, y.columnCount, y.row($0)) }
+        }
+    }
+
+    /// The kernels that OpenBLAS chose for this processor, such as "Zen" or "SkylakeX". An old name such as "Prescott"
+    /// on a new processor means that it runs several times too slowly.
+    public static var openBLASCoreName: String {
+        String(cString: openblas_get_corename())
+    }
+}
+
+extension WeightMatrix {
+    /// Where a row begins; may be called for the row behind the last.
+    func row(_ index: Int) -> UnsafeRawPointer? {
+        storage.bytes.baseAddress.map { $0 + index * columnCount * elementType.byteCount }
+    }
+}
+
+func withOptionalPointer<Result>(_ array: [Float]?, _ body: (UnsafePointer<Float>?) -> Result) -> Result {
+    guard let array else { return body(nil) }
+    return array.withUnsafeBufferPointer { body($0.baseAddress) }
+}
