@@ -1,0 +1,118 @@
+import Owl2Checkpoint
+import Owl2Tensor
+
+/// What the layers need to know of a forward pass beside the rows themselves.
+struct ForwardPlan {
+    let routing: ModalityRouting
+    /// Cosines and sines of every row's position: `[rows, head dimension / 2]`.
+    let cosine: Matrix
+    let sine: Matrix
+    /// Consecutive rows of one sequence, and its cache.
+    let runs: [(rows: Range<Int>, firstPosition: Int, cache: KVCache)]
+}
+
+/// Causal self-attention with grouped heads, whose keys and values depend on the modality of the row they come from.
+struct DecoderAttention: Sendable {
+    let queryProjection: Linear
+    let keyProjection: MultiwayLinear
+    let valueProjection: MultiwayLinear
+    let outputProjection: Linear
+    let configuration: DecoderConfiguration
+    let compute: Compute
+
+    init(_ scope: WeightScope, _ configuration: DecoderConfiguration, _ compute: Compute) {
+        let width = configuration.hiddenSize
+        let keyValueWidth = configuration.keyValueHeadCount * configuration.headDimension
+        queryProjection = Linear(
+            scope["q_proj"], inputCount: width, outputCount: width, hasBias: false, compute: compute)
+        keyProjection = MultiwayLinear(
+            scope["k_proj"], inputCount: width, outputCount: keyValueWidth, compute: compute)
+        valueProjection = MultiwayLinear(
+            scope["v_proj"], inputCount: width, outputCount: keyValueWidth, compute: compute)
+        outputProjection = Linear(
+            scope["o_proj"], inputCount: width, outputCount: width, hasBias: false, compute: compute)
+        self.configuration = configuration
+        self.compute = compute
+    }
+
+    /// `[rows, width]` to the same shape; the rows' keys and values are added to their caches.
+    func callAsFunction(_ x: Matrix, _ plan: ForwardPlan, layer: Int) -> Matrix {
+        let dimension = configuration.headDimension
+        let queries = queryProjection(x)
+        let keys = keyProjection(x, plan.routing)
+        let values = valueProjection(x, plan.routing)
+        rotate(queries, plan)
+        rotate(keys, plan)
+        let groups = plan.runs.map { run in
+            let pages = run.cache.layers[layer], first = run.rows.lowerBound
+            pages.append(
+                rowCount: run.rows.count, keys: keys.row(first), values: values.row(first),
+                rowStride: keys.columnCount, headStride: dimension)
+            return AttentionGroup(
+                rows: run.rows, pages: pages, visibleKeys: run.firstPosition + 1, keysPerRow: 1)
+        }
+        return outputProjection(
+            compute.attention(
+                queries, headCount: configuration.attentionHeadCount, headStride: dimension, groups: groups))
+    }
+
+    private func rotate(_ x: Matrix, _ plan: ForwardPlan) {
+        let dimension = configuration.headDimension
+        compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
+            for head in 0..<x.columnCount / dimension {
+                compute.kernels.rotate_halves(
+                    x.row(row) + head * dimension, plan.cosine.row(row), plan.sine.row(row), dimension / 2)
+            }
+        }
+    }
+}
+
+/// The gated feed-forward network: `down(silu(gate(x)) * up(x))`.
+struct DecoderMLP: Sendable {
+    let gateProjection: Linear
+    let upProjection: Linear
+    let downProjection: Linear
+    let compute: Compute
+
+    init(_ scope: WeightScope, _ configuration: DecoderConfiguration, _ compute: Compute) {
+        let width = configuration.hiddenSize, inner = configuration.intermediateSize
+        gateProjection = Linear(
+            scope["gate_proj"], inputCount: width, outputCount: inner, hasBias: false, compute: compute)
+        upProjection = Linear(
+            scope["up_proj"], inputCount: width, outputCount: inner, hasBias: false, compute: compute)
+        downProjection = Linear(
+            scope["down_proj"], inputCount: inner, outputCount: width, hasBias: false, compute: compute)
+        self.compute = compute
+    }
+
+    func callAsFunction(_ x: Matrix) -> Matrix {
+        let gate = gateProjection(x)
+        compute.applySiLU(gate, times: upProjection(x))
+        return downProjection(gate)
+    }
+}
+
+/// A pre-norm layer: `x += attention(norm(x))`, `x += MLP(norm(x))`, each norm of the row's modality.
+struct DecoderLayer: Sendable {
+    let inputLayerNorm: MultiwayRMSNorm
+    let attention: DecoderAttention
+    let postAttentionLayerNorm: MultiwayRMSNorm
+    let mlp: DecoderMLP
+    let compute: Compute
+
+    init(_ scope: WeightScope, _ configuration: DecoderConfiguration, _ compute: Compute) {
+        let width = configuration.hiddenSize, epsilon = Float(configuration.rmsNormEpsilon)
+        inputLayerNorm = MultiwayRMSNorm(scope["input_layernorm"], width: width, epsilon: epsilon, compute: compute)
+        attention = DecoderAttention(scope["self_attn"], configuration, compute)
+        postAttentionLayerNorm = MultiwayRMSNorm(
+            scope["post_attention_layernorm"], width: width, epsilon: epsilon, compute: compute)
+        mlp = DecoderMLP(scope["mlp"], configuration, compute)
+        self.compute = compute
+    }
+
+    /// Changes x in place.
+    func callAsFunction(_ x: Matrix, _ plan: ForwardPlan, layer: Int) {
+        compute.add(attention(inputLayerNorm(x, plan.routing), plan, layer: layer), to: x)
+        compute.add(mlp(postAttentionLayerNorm(x, plan.routing)), to: x)
+    }
+}
