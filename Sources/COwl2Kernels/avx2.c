@@ -13,7 +13,6 @@
 #define COMBINE_VECTORS 2
 #define TIER owl2_kernels_avx2
 #define TIER_NAME "AVX2"
-#define VECTOR_REGISTER(v) "+x"(v)
 #define MULTIPLY_ADD(a, b, c) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #define LOAD_F16(h) ((vf)_mm256_cvtph_ps((__m128i)(h)))
 

@@ -13,7 +13,6 @@
 #define COMBINE_VECTORS 4
 #define TIER owl2_kernels_avx512
 #define TIER_NAME "AVX-512"
-#define VECTOR_REGISTER(v) "+v"(v)
 #define MULTIPLY_ADD(a, b, c) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #define LOAD_F16(h) ((vf)_mm512_cvtph_ps((__m256i)(h)))
 

@@ -15,12 +15,10 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 #define TIER_NAME "NEON"
-#define VECTOR_REGISTER(v) "+w"(v)
 #define MULTIPLY_ADD(a, b, c) ((vf)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
 #define half_lanes(h) ((vf)vcvt_f32_f16((float16x4_t)(h)))
 #else
 #define TIER_NAME "SSE2"
-#define VECTOR_REGISTER(v) "+x"(v)
 #define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
 #define half_lanes(h) \
     ((vf){owl2_float_from_half(h[0]), owl2_float_from_half(h[1]), owl2_float_from_half(h[2]), owl2_float_from_half(h[3])})

@@ -83,13 +83,7 @@ static void rotate_halves(float *x, const float *cosine, const float *sine, size
     }
 }
 
-static float multiply_add_peak(size_t rounds) {
-    volatile float chain = 0;
-    for (size_t i = 0; i < rounds; i++) chain = chain * 0.999f + 0.001f;
-    return chain;
-}
-
 const owl2_kernels owl2_kernels_reference = {
-    "reference", product,       combine,    widen, softmax,       layer_norm,        rms_norm,
-    add,         silu_multiply, quick_gelu, gelu,  rotate_halves, multiply_add_peak, 2,
+    "reference", product, combine,       widen,      softmax, layer_norm,
+    rms_norm,    add,     silu_multiply, quick_gelu, gelu,    rotate_halves,
 };

@@ -52,12 +52,6 @@ typedef struct {
 
     // Rotates the pairs (x[i], x[i + half]) by the angles whose cosines and sines are given: i < half.
     void (*rotate_halves)(float *x, const float *cosine, const float *sine, size_t half);
-
-    // float32 multiply-adds in registers, `rounds` times OWL2_PEAK_FLOPS operations: the machine's limit, for benchmarks.
-    float (*multiply_add_peak)(size_t rounds);
-
-    // Floating-point operations in one round of multiply_add_peak.
-    size_t peak_operations;
 } owl2_kernels;
 
 // The table of an instruction set, or NULL if the kernels of it were not built or this machine lacks it.

@@ -1,0 +1,139 @@
+import Foundation
+import Owl2Core
+import Testing
+
+@testable import Owl2Tensor
+
+@Suite struct ComputeTests {
+    @Test("Any number of threads gives the same bits", arguments: [1, 2, 3, 7])
+    func threads(count: Int) throws {
+        var numbers = TestNumbers(5)
+        let x = numbers.matrix(19, 300), weight = numbers.weights(500, 300, .float16), bias = numbers.array(500)
+        let one = try Compute(threadCount: 1).product(x, weight, bias: bias)
+        let many = try Compute(threadCount: count).product(x, weight, bias: bias)
+        #expect(one.values == many.values)
+    }
+
+    @Test("OpenBLAS gives the same numbers", arguments: ElementType.allCases)
+    func openBLAS(type: ElementType) throws {
+        var numbers = TestNumbers(6)
+        let x = numbers.matrix(11, 700), weight = numbers.weights(1100, 700, type), bias = numbers.array(1100)
+        let own = try Compute(threadCount: 2).product(x, weight, bias: bias)
+        let blas = try Compute(threadCount: 2, backend: .openblas).product(x, weight, bias: bias)
+        expectClose(blas.values, own.values, absolute: 1e-4, relative: 1e-5)
+        #expect(!Compute.openBLASCoreName.isEmpty)
+    }
+
+    @Test("Every iteration of a loop runs once") func loops() {
+        let pool = ThreadPool(threadCount: 3)
+        for count in [0, 1, 2, 100, 1000] {
+            let hits = Matrix(rowCount: 1, columnCount: count, values: [Float](repeating: 0, count: count))
+            for _ in 0..<20 { pool.forEach(count) { hits.elements[$0] += 1 } }
+            #expect(hits.values.allSatisfy { $0 == 20 })
+        }
+    }
+
+    @Test("Loops of several callers take turns") func concurrentLoops() async {
+        let pool = ThreadPool(threadCount: 2)
+        let sums = await withTaskGroup(of: Float.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    let hits = Matrix(rowCount: 1, columnCount: 64, values: [Float](repeating: 0, count: 64))
+                    for _ in 0..<50 { pool.forEach(64) { hits.elements[$0] += 1 } }
+                    return hits.values.reduce(0, +)
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(sums == [3200, 3200, 3200, 3200])
+    }
+
+    @Test("A thread count that makes no sense is refused", arguments: [0, -1, 1025, Int.max])
+    func threadCount(count: Int) {
+        #expect { try Compute(threadCount: count) } throws: { ($0 as? Owl2Error)?.code == .invalidInput }
+    }
+
+    struct AttentionCase: CustomTestStringConvertible {
+        let rows, heads, keyHeads, dimension, keys, keysPerRow: Int
+        var testDescription: String { "\(rows) rows, \(heads)/\(keyHeads) heads of \(dimension), \(keys) keys" }
+    }
+
+    static let attentionCases = [
+        (1, 1, 1, 2, 1, 1), (1, 4, 2, 16, 130, 1), (40, 4, 4, 24, 40, 0), (70, 6, 2, 8, 3, 1), (65, 2, 1, 128, 64, 0),
+    ].map(AttentionCase.init)
+
+    @Test("Attention against its formula", arguments: attentionCases)
+    func attention(size: AttentionCase) throws {
+        var numbers = TestNumbers(9)
+        let total = size.keys + (size.rows - 1) * size.keysPerRow
+        let q = numbers.matrix(size.rows, size.heads * size.dimension, scale: 2)
+        let k = numbers.matrix(total, size.keyHeads * size.dimension, scale: 2)
+        let v = numbers.matrix(total, size.keyHeads * size.dimension)
+        let pages = KeyValuePages(headCount: size.keyHeads, headDimension: size.dimension)
+        // in two parts, as a cache grows
+        for part in [0..<total / 2, total / 2..<total] {
+            pages.append(
+                rowCount: part.count, keys: k.row(part.lowerBound), values: v.row(part.lowerBound),
+                rowStride: k.columnCount, headStride: size.dimension)
+        }
+        let found = try Compute(threadCount: 2).attention(
+            q, headCount: size.heads, headStride: size.dimension,
+            groups: [
+                AttentionGroup(
+                    rows: 0..<size.rows, pages: pages, visibleKeys: size.keys, keysPerRow: size.keysPerRow)
+            ])
+        expectClose(found.values, formula(q, k, v, size), absolute: 2e-6, relative: 1e-5)
+    }
+
+    /// softmax(q k^T / sqrt d) v in Double, one element after another.
+    private func formula(_ q: Matrix, _ k: Matrix, _ v: Matrix, _ size: AttentionCase) -> [Float] {
+        var result: [Float] = []
+        for row in 0..<size.rows {
+            let visible = size.keys + row * size.keysPerRow
+            for head in 0..<size.heads {
+                let from = head * size.dimension, keyFrom = head / (size.heads / size.keyHeads) * size.dimension
+                let scores = (0..<visible).map { key in
+                    (0..<size.dimension).reduce(0.0) {
+                        $0 + Double(q.row(row)[from + $1]) * Double(k.row(key)[keyFrom + $1])
+                    } / Double(size.dimension).squareRoot()
+                }
+                let most = scores.max() ?? 0
+                let weights = scores.map { exp($0 - most) }
+                for column in 0..<size.dimension {
+                    let sum = (0..<visible).reduce(0.0) { $0 + weights[$1] * Double(v.row($1)[keyFrom + column]) }
+                    result.append(Float(sum / weights.reduce(0, +)))
+                }
+            }
+        }
+        return result
+    }
+
+    @Test("A row's attention does not depend on the rows beside it") func attentionOfOneRow() throws {
+        var numbers = TestNumbers(10)
+        let q = numbers.matrix(50, 64), k = numbers.matrix(50, 64), v = numbers.matrix(50, 64)
+        let pages = KeyValuePages(headCount: 2, headDimension: 32)
+        pages.append(rowCount: 50, keys: k.elements, values: v.elements, rowStride: 64, headStride: 32)
+        let compute = try Compute(threadCount: 2)
+        let all = compute.attention(
+            q, headCount: 2, headStride: 32,
+            groups: [AttentionGroup(rows: 0..<50, pages: pages, visibleKeys: 1, keysPerRow: 1)])
+        for row in [0, 17, 49] {
+            let alone = compute.attention(
+                q.gathering([row]), headCount: 2, headStride: 32,
+                groups: [AttentionGroup(rows: 0..<1, pages: pages, visibleKeys: row + 1, keysPerRow: 1)])
+            #expect(alone.values == all[row: row])
+        }
+    }
+
+    @Test("Truncated pages are as if the rows had never been there") func truncation() {
+        var numbers = TestNumbers(11)
+        let k = numbers.matrix(100, 8), other = numbers.matrix(100, 8)
+        let pages = KeyValuePages(headCount: 1, headDimension: 8)
+        pages.append(rowCount: 100, keys: other.elements, values: other.elements, rowStride: 8, headStride: 8)
+        pages.truncate(to: 0)
+        pages.append(rowCount: 100, keys: k.elements, values: k.elements, rowStride: 8, headStride: 8)
+        #expect(pages.count == 100)
+        #expect(pages.keys(page: 1, head: 0)[3 * KeyValuePages.pageRowCount + 5] == k.row(69)[3])
+        #expect(pages.values(page: 1, head: 0)[5 * 8 + 3] == k.row(69)[3])
+    }
+}

@@ -1,0 +1,181 @@
+import COwl2Kernels
+import Testing
+
+@testable import Owl2Tensor
+
+/// Every kernel against its naive twin, on every instruction set that this machine has.
+@Suite struct KernelTests {
+    static var reference: owl2_kernels { owl2_kernels_reference }
+
+    @Test("Which instruction sets are tested here") func instructionSets() {
+        let absent = InstructionSet.allCases.filter { !$0.isAvailable }
+        print("kernels tested: \(availableSets); this machine lacks: \(absent)")
+        #expect(availableSets.contains(.baseline))
+        #expect(availableSets.contains(.best))
+    }
+
+    struct ProductCase: CustomTestStringConvertible {
+        let rows, outputs, inputs: Int
+        var testDescription: String { "\(rows)x\(inputs) by \(outputs)" }
+    }
+
+    static let productCases = [
+        (1, 1, 1), (1, 9, 17), (2, 7, 16), (3, 5, 1023), (4, 6, 1024), (5, 13, 1025), (7, 48, 33), (1, 64, 2500),
+        (6, 49, 31), (9, 100, 2049), (33, 97, 129),
+    ].map(ProductCase.init)
+
+    @Test("Products with stored weights", arguments: availableSets, ElementType.allCases)
+    func product(set: InstructionSet, type: ElementType) throws {
+        let kernels = try #require(set.kernels).pointee
+        for size in Self.productCases {
+            var numbers = TestNumbers(UInt64(size.inputs))
+            let x = numbers.matrix(size.rows, size.inputs), bias = numbers.array(size.outputs)
+            let weight = numbers.weights(size.outputs, size.inputs, type)
+            let y = Matrix(uninitializedRows: size.rows, columns: size.outputs)
+            let expected = Matrix(uninitializedRows: size.rows, columns: size.outputs)
+            for (table, result) in [(kernels, y), (Self.reference, expected)] {
+                table.product(
+                    type.kernelType, x.elements, x.columnCount, x.rowCount, weight.row(0), size.outputs, size.inputs,
+                    bias, result.elements, result.columnCount)
+            }
+            expectClose(
+                y.values, expected.values, absolute: 2e-6 * Float(size.inputs).squareRoot(), relative: 1e-5,
+                size.testDescription)
+        }
+    }
+
+    @Test("A row's product does not depend on how many rows there are", arguments: availableSets, ElementType.allCases)
+    func productOfOneRow(set: InstructionSet, type: ElementType) throws {
+        let kernels = try #require(set.kernels).pointee
+        var numbers = TestNumbers(3)
+        let inputs = 2111, outputs = 71
+        let x = numbers.matrix(13, inputs), weight = numbers.weights(outputs, inputs, type)
+        let all = Matrix(uninitializedRows: 13, columns: outputs)
+        kernels.product(
+            type.kernelType, x.elements, inputs, 13, weight.row(0), outputs, inputs, nil, all.elements, outputs)
+        for count in [1, 2, 5, 7] {
+            let some = Matrix(uninitializedRows: count, columns: outputs)
+            kernels.product(
+                type.kernelType, x.row(3), inputs, count, weight.row(0), outputs, inputs, nil, some.elements, outputs)
+            #expect((0..<count).allSatisfy { some[row: $0] == all[row: 3 + $0] }, "\(count) rows")
+        }
+    }
+
+    @Test("Combinations of rows", arguments: availableSets)
+    func combine(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        for (m, n, k) in [(1, 64, 16), (1, 3, 5), (2, 17, 9), (6, 64, 64), (7, 65, 33), (13, 96, 128), (32, 24, 1)] {
+            for accumulate in [false, true] {
+                var numbers = TestNumbers(UInt64(m * n))
+                let a = numbers.matrix(m, k), b = numbers.matrix(k, n), start = numbers.matrix(m, n)
+                let c = start.gathering(Array(0..<m)), expected = start.gathering(Array(0..<m))
+                kernels.combine(a.elements, k, m, b.elements, n, n, k, c.elements, n, accumulate)
+                Self.reference.combine(a.elements, k, m, b.elements, n, n, k, expected.elements, n, accumulate)
+                expectClose(c.values, expected.values, absolute: 1e-5, relative: 1e-5, "\(m) \(n) \(k)")
+            }
+        }
+    }
+
+    @Test("Widening every half and every bfloat16", arguments: availableSets)
+    func widen(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        let bits = (0...UInt16.max).map { $0 } + [0x3c00]  // one more, for the tail
+        for type in [OWL2_F16, OWL2_BF16] {
+            var found = [Float](repeating: 0, count: bits.count), expected = found
+            bits.withUnsafeBytes { kernels.widen(type, $0.baseAddress, bits.count, &found) }
+            bits.withUnsafeBytes { Self.reference.widen(type, $0.baseAddress, bits.count, &expected) }
+            for (index, (a, b)) in zip(found, expected).enumerated() {
+                #expect(a.bitPattern == b.bitPattern || (a.isNaN && b.isNaN), "bits \(bits[index])")
+            }
+        }
+        var sample: [Float] = [0, 0, 0, 0]
+        kernels.widen(OWL2_F16, [0x3555, 0x0001, 0xfc00, 0x7bff] as [UInt16], 4, &sample)
+        #expect(sample == [0.33325195, 5.9604645e-8, -.infinity, 65504])
+    }
+
+    static let lengths = [1, 2, 7, 16, 31, 64, 100, 1025]
+
+    @Test("Softmax, also of huge and equal scores", arguments: availableSets)
+    func softmax(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        for count in Self.lengths {
+            for scale: Float in [0.125, 1, 60] {
+                var numbers = TestNumbers(UInt64(count))
+                var found = numbers.array(count, scale: 40), expected = found
+                kernels.softmax(&found, count, scale)
+                Self.reference.softmax(&expected, count, scale)
+                // scores are rounded before the exponential: an error of their size's last bit is to be expected
+                expectClose(found, expected, absolute: 1e-7, relative: 3e-4 * max(1, scale / 10), "\(count) \(scale)")
+            }
+        }
+        var equal: [Float] = [1e30, 1e30, 1e30, 1e30]
+        kernels.softmax(&equal, 4, 1)
+        #expect(equal == [0.25, 0.25, 0.25, 0.25])
+        var apart: [Float] = [-1e30, 0, 1e30]
+        kernels.softmax(&apart, 3, 1)
+        #expect(apart == [0, 0, 1])
+    }
+
+    @Test("Norms", arguments: availableSets)
+    func norms(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        for count in Self.lengths {
+            for scale: Float in [1e-3, 1, 1e4] {
+                var numbers = TestNumbers(UInt64(count))
+                let x = numbers.array(count, scale: scale), weight = numbers.array(count), bias = numbers.array(count)
+                var found = [Float](repeating: 0, count: count), expected = found
+                kernels.layer_norm(x, weight, bias, count, 1e-6, &found)
+                Self.reference.layer_norm(x, weight, bias, count, 1e-6, &expected)
+                expectClose(found, expected, absolute: 1e-5, relative: 1e-4, "layer norm \(count) \(scale)")
+                kernels.rms_norm(x, weight, count, 1e-5, &found)
+                Self.reference.rms_norm(x, weight, count, 1e-5, &expected)
+                expectClose(found, expected, absolute: 1e-6, relative: 1e-5, "RMS norm \(count) \(scale)")
+            }
+        }
+    }
+
+    @Test("Activations, also of huge numbers and zero", arguments: availableSets)
+    func activations(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        for count in Self.lengths {
+            var numbers = TestNumbers(UInt64(count))
+            let x = numbers.array(count, scale: 12) + [0, -0, 100, -100, 1e20, -1e20, 1e-20], up = numbers.array(x.count)
+            func check(_ name: String, _ apply: (owl2_kernels, inout [Float]) -> Void) {
+                var found = x, expected = x
+                apply(kernels, &found)
+                apply(Self.reference, &expected)
+                expectClose(found, expected, absolute: 1e-6, relative: 3e-6, name)
+            }
+            check("quick GELU") { $0.quick_gelu(&$1, $1.count) }
+            check("GELU") { $0.gelu(&$1, $1.count) }
+            check("SiLU") { $0.silu_multiply(&$1, up, $1.count) }
+            check("sum") { $0.add(up, $1.count, &$1) }
+        }
+    }
+
+    @Test("Rotation of halves", arguments: availableSets)
+    func rotation(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        for half in [1, 3, 8, 16, 20, 64] {
+            var numbers = TestNumbers(UInt64(half))
+            let cosine = numbers.array(half), sine = numbers.array(half)
+            var found = numbers.array(2 * half), expected = found
+            kernels.rotate_halves(&found, cosine, sine, half)
+            Self.reference.rotate_halves(&expected, cosine, sine, half)
+            expectClose(found, expected, absolute: 1e-6, relative: 1e-5, "\(half)")
+        }
+    }
+
+    @Test("NaN and infinity come through", arguments: availableSets)
+    func nonFinite(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        var x = [Float](repeating: 1, count: 40)
+        x[21] = .nan
+        var y = x
+        kernels.quick_gelu(&y, y.count)
+        #expect(y[21].isNaN && !y[20].isNaN)
+        var product: [Float] = [0]
+        kernels.product(OWL2_F32, x, 40, 1, [Float](repeating: 1, count: 40), 1, 40, nil, &product, 1)
+        #expect(product[0].isNaN)
+    }
+}
