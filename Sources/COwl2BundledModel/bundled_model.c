@@ -1,6 +1,8 @@
 // To ship another model, replace the files in the folder `model`.
 #include "owl2_bundled_model.h"
 
+#pragma clang diagnostic ignored "-Wc23-extensions"  // #embed
+
 #define EMBEDDED static const unsigned char __attribute__((aligned(64)))
 
 EMBEDDED config[] = {
