@@ -27,12 +27,29 @@ enum PositionTables {
     private static func table(width: Int, rows: [[Int]]) -> Matrix {
         let part = width / max(1, rows.first?.count ?? 1), half = part / 2
         let frequencies = (0..<half).map { 1 / Float(pow(10_000, Double(Float($0) / Float(half)))) }
-        let values = rows.flatMap { positions in
-            positions.flatMap { position in
-                let angles = frequencies.map { Double(Float(position) * $0) }
-                return angles.map { Float(sin($0)) } + angles.map { Float(cos($0)) }
-            }
+        // a coordinate takes few values: each is encoded once
+        let encodings = (0...(rows.joined().max() ?? 0)).map { position in
+            let angles = frequencies.map { Double(Float(position) * $0) }
+            return angles.map { Float(sin($0)) } + angles.map { Float(cos($0)) }
         }
+        let values = rows.flatMap { positions in positions.flatMap { encodings[$0] } }
         return Matrix(rowCount: rows.count, columnCount: width, values: values)
     }
+}
+
+/// The tables of one model, computed when a layer first lacks one, and then shared by all that do.
+final class ComputedPositions {
+    private let configuration: AbstractorConfiguration
+
+    init(_ configuration: AbstractorConfiguration) {
+        self.configuration = configuration
+    }
+
+    /// Of the queries: `[queries, width]`.
+    private(set) lazy var queries = PositionTables.queries(
+        count: configuration.queryCount, width: configuration.hiddenSize)
+
+    /// Of the encoder's rows: `[1 + patches, width]`.
+    private(set) lazy var patches = PositionTables.patches(
+        grid: configuration.gridSize, width: configuration.hiddenSize)
 }

@@ -26,7 +26,10 @@ struct AbstractorAttention: Sendable {
     let configuration: AbstractorConfiguration
     let compute: Compute
 
-    init(_ scope: WeightScope, _ configuration: AbstractorConfiguration, _ compute: Compute) {
+    init(
+        _ scope: WeightScope, _ configuration: AbstractorConfiguration, _ computed: ComputedPositions,
+        _ compute: Compute
+    ) {
         let width = configuration.hiddenSize, queries = configuration.queryCount
         func projection(_ name: String) -> Linear {
             Linear(scope[name], inputCount: width, outputCount: width, hasBias: true, compute: compute)
@@ -34,12 +37,9 @@ struct AbstractorAttention: Sendable {
         query = projection("query")
         key = projection("key")
         value = projection("value")
-        queryPositions =
-            scope.optionalTable("q_pos_embed", shape: [queries, width])
-            ?? PositionTables.queries(count: queries, width: width)
+        queryPositions = scope.optionalTable("q_pos_embed", shape: [queries, width]) ?? computed.queries
         let patchPositions =
-            scope.optionalTable("k_pos_embed", shape: [configuration.encoderRowCount, width])
-            ?? PositionTables.patches(grid: configuration.gridSize, width: width)
+            scope.optionalTable("k_pos_embed", shape: [configuration.encoderRowCount, width]) ?? computed.patches
         keyPositions = .stacking([queryPositions, patchPositions], columns: width)
         self.configuration = configuration
         self.compute = compute
@@ -103,11 +103,14 @@ struct AbstractorLayer: Sendable {
     let configuration: AbstractorConfiguration
     let compute: Compute
 
-    init(_ scope: WeightScope, _ configuration: AbstractorConfiguration, _ compute: Compute) {
+    init(
+        _ scope: WeightScope, _ configuration: AbstractorConfiguration, _ computed: ComputedPositions,
+        _ compute: Compute
+    ) {
         let width = configuration.hiddenSize, output = scope["output"]
         norm1 = LayerNorm(scope["norm1"], width: width, epsilon: defaultEpsilon, compute: compute)
         normk = LayerNorm(scope["normk"], width: width, epsilon: defaultEpsilon, compute: compute)
-        attention = AbstractorAttention(scope["attention"], configuration, compute)
+        attention = AbstractorAttention(scope["attention"], configuration, computed, compute)
         outProjection = Linear(
             output["out_proj"], inputCount: width, outputCount: width, hasBias: true, compute: compute)
         norm2 = LayerNorm(output["norm2"], width: width, epsilon: defaultEpsilon, compute: compute)
@@ -159,8 +162,9 @@ public struct VisualAbstractor: Sendable {
     package init(_ scope: WeightScope, configuration: AbstractorConfiguration, outputWidth: Int, compute: Compute) {
         let width = configuration.hiddenSize
         queries = scope.table("query_embeds", shape: [1, configuration.queryCount, width])
+        let computed = ComputedPositions(configuration)
         layers = (0..<configuration.hiddenLayerCount).map {
-            AbstractorLayer(scope["encoder"]["layers"]["\($0)"]["crossattention"], configuration, compute)
+            AbstractorLayer(scope["encoder"]["layers"]["\($0)"]["crossattention"], configuration, computed, compute)
         }
         projection = Linear(
             scope["visual_fc"], inputCount: width, outputCount: outputWidth, hasBias: true, compute: compute)

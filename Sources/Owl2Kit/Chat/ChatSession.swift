@@ -23,11 +23,11 @@ public actor ChatSession {
     private nonisolated let fit: ImageFit
     private nonisolated let honorsOrientation: Bool
 
-    private var cache: KVCache
+    private(set) var cache: KVCache
     /// The tokens of the conversation so far, `Tokenizer.imageMarkerID` where a picture stands.
-    package private(set) var tokens: [Int] = []
+    private(set) var tokens: [Int] = []
     /// How many of the last tokens are not in the cache yet.
-    private var pendingCount = 0
+    private(set) var pendingCount = 0
 
     /// A conversation that has not begun.
     ///

@@ -120,6 +120,6 @@ extension ImagePreprocessor {
         let configuration = try files.fileIfPresent("preprocessor_config.json")?
             .decodeJSON(PreprocessorConfiguration.self)
         return try ImagePreprocessor(
-            configuration: configuration ?? PreprocessorConfiguration(imageSize: imageSize), imageSize: imageSize)
+            configuration: configuration ?? PreprocessorConfiguration(), imageSize: imageSize)
     }
 }

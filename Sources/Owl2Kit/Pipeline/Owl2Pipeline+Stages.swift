@@ -156,8 +156,8 @@ extension Owl2Pipeline {
     func prefill(
         _ prompt: PreparedPrompt, images: [Matrix], into cache: KVCache, _ progressHandler: ProgressHandler?
     ) throws -> Matrix {
-        try model.prefill(splice(prompt, images), into: cache) { fraction in
-            progressHandler?(PipelineProgress(stage: .prefill, fractionCompleted: fraction))
-        }
+        try model.prefill(
+            splice(prompt, images), into: cache,
+            progress: { progressHandler?(PipelineProgress(stage: .prefill, fractionCompleted: $0)) })
     }
 }
