@@ -50,6 +50,12 @@ struct BicubicWeights {
         self.init(inputSize: inputSize, outputSize: outputSize, outputs: 0..<outputSize)
     }
 
+    /// The source pixels that the outputs are made of.
+    var inputs: Range<Int> {
+        guard let first = starts.first, let lastStart = starts.last, let lastCount = counts.last else { return 0..<0 }
+        return first..<lastStart + lastCount
+    }
+
     /// Rounds a sum of products, which began with `half`, to a byte.
     @inline(__always)
     static func byte(_ sum: Int32) -> UInt8 {

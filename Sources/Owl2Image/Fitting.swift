@@ -61,6 +61,7 @@ extension ImageFit {
 
     private static func heighten(_ picture: PictureView, to edge: Int, into resizer: StreamingResizer) throws {
         let filter = BicubicFilter(inputSize: picture.height, outputSize: edge)
+        let blender = RowBlender(picture, columns: 0..<edge)
         let row = UnsafeMutablePointer<UInt8>.allocate(capacity: 3 * edge)
         defer { row.deallocate() }
         var last: BicubicTaps?
@@ -70,7 +71,7 @@ extension ImageFit {
             if taps == last {
                 resizer.addAgain(at: y)
             } else {
-                VerticalPass.row(taps, of: picture, output: row)
+                blender.blend(taps, into: row)
                 resizer.add(row, width: edge, at: y)
             }
             last = taps
@@ -101,13 +102,40 @@ extension ImageFit {
         let short = min(picture.width, picture.height)
         func resized(_ side: Int) -> Int { side == short ? size : Int(Double(size * side) / Double(short)) }
         let target = (width: resized(picture.width), height: resized(picture.height))
+        let origin = (x: (target.width - size) / 2, y: (target.height - size) / 2)
+        // Pillow 13 resamples vertically first where that saves it work; Pillow before that, never.
+        let removed = (columns: picture.width - target.width, rows: picture.height - target.height)
+        if removed.rows > 0, removed.columns != 0, removed.rows > 2 * removed.columns {
+            return try croppedVerticallyFirst(picture, target, origin, size)
+        }
         let resizer = StreamingResizer(
-            source: (picture.width, picture.height), target: target,
-            origin: ((target.width - size) / 2, (target.height - size) / 2), window: size)
+            source: (picture.width, picture.height), target: target, origin: origin, window: size)
         for y in resizer.inputRows {
             try Task.checkCancellation()
             resizer.add(picture.row(y), width: picture.width, at: y)
         }
         return resizer.finish()
+    }
+
+    private static func croppedVerticallyFirst(
+        _ picture: PictureView, _ target: (width: Int, height: Int), _ origin: (x: Int, y: Int), _ size: Int
+    ) throws -> [UInt8] {
+        let filter = BicubicFilter(inputSize: picture.height, outputSize: target.height)
+        let pass = HorizontalPass(
+            inputWidth: picture.width, outputWidth: target.width, columns: origin.x..<origin.x + size)
+        let blender = RowBlender(picture, columns: pass.inputColumns)
+        let row = UnsafeMutablePointer<UInt8>.allocate(capacity: 3 * pass.inputColumns.count)
+        defer { row.deallocate() }
+        var square = [UInt8](repeating: 0, count: 3 * size * size)
+        try square.withUnsafeMutableBufferPointer { square in
+            guard var output = square.baseAddress else { return }
+            for y in origin.y..<origin.y + size {
+                try Task.checkCancellation()
+                blender.blend(filter.taps(of: y), into: row)
+                pass.apply(to: row, span: pass.inputColumns, background: Background(), output: output)
+                output += 3 * size
+            }
+        }
+        return square
     }
 }

@@ -22,6 +22,9 @@ struct HorizontalPass {
     /// The number of pixels that a pass writes.
     var outputCount: Int { bicubic.starts.count }
 
+    /// The input columns that the output is made of.
+    var inputColumns: Range<Int> { bicubic.inputs }
+
     /// Resamples a row that has its own pixels in a span and the background everywhere else.
     ///
     /// The sums are exact integers, so a background's share is `sum of weights * colour`, less what the span hides: a

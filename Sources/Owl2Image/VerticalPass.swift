@@ -25,11 +25,7 @@ final class VerticalPass {
     }
 
     /// The source rows that the output rows are made of.
-    var inputRows: Range<Int> {
-        guard let first = bicubic.starts.first, let lastStart = bicubic.starts.last, let lastCount = bicubic.counts.last
-        else { return 0..<0 }
-        return first..<lastStart + lastCount
-    }
+    var inputRows: Range<Int> { bicubic.inputs }
 
     /// Adds a source row to the output rows that it is part of. Rows come in rising order, without gaps.
     func add(_ row: UnsafePointer<UInt8>, at y: Int) {
@@ -57,20 +53,33 @@ final class VerticalPass {
             written = count
         }
     }
+}
 
-    /// One row of a vertical resampling, made of source rows that are all at hand.
-    ///
+/// Makes single rows of a vertical resampling of a picture that is at hand.
+final class RowBlender {
+    private let picture: PictureView
+    private let columns: Range<Int>
+    private let sums: UnsafeMutablePointer<Int32>
+
     /// - Parameters:
-    ///   - taps: The source rows and their weights.
-    ///   - picture: The source.
-    ///   - output: Room for a row of the source's width.
-    static func row(
-        _ taps: BicubicTaps, of picture: PictureView, output: UnsafeMutablePointer<UInt8>
-    ) {
-        let count = picture.rowBytes
+    ///   - picture: The source, which must stay for as long as the blender is used.
+    ///   - columns: The columns that are wanted, within the picture's width.
+    init(_ picture: PictureView, columns: Range<Int>) {
+        self.picture = picture
+        self.columns = columns
+        sums = .allocate(capacity: 3 * columns.count)
+    }
+
+    deinit {
+        sums.deallocate()
+    }
+
+    /// Writes the row that is made of some source rows by their weights, `3 * columns.count` bytes.
+    func blend(_ taps: BicubicTaps, into output: UnsafeMutablePointer<UInt8>) {
+        let count = 3 * columns.count
         if taps.weights.count == 4 {
-            let (row0, row1) = (picture.row(taps.start), picture.row(taps.start + 1))
-            let (row2, row3) = (picture.row(taps.start + 2), picture.row(taps.start + 3))
+            let (row0, row1) = (source(taps.start), source(taps.start + 1))
+            let (row2, row3) = (source(taps.start + 2), source(taps.start + 3))
             let (weight0, weight1) = (taps.weights[0], taps.weights[1])
             let (weight2, weight3) = (taps.weights[2], taps.weights[3])
             for index in 0..<count {
@@ -78,14 +87,19 @@ final class VerticalPass {
                 let second = Int32(row2[index]) &* weight2 &+ Int32(row3[index]) &* weight3
                 output[index] = BicubicWeights.byte(BicubicWeights.half &+ first &+ second)
             }
-        } else {
+            return
+        }
+        sums.initialize(repeating: BicubicWeights.half, count: count)
+        for (offset, weight) in taps.weights.enumerated() {
+            let row = source(taps.start + offset)
             for index in 0..<count {
-                var sum = BicubicWeights.half
-                for (offset, weight) in taps.weights.enumerated() {
-                    sum &+= Int32(picture.row(taps.start + offset)[index]) &* weight
-                }
-                output[index] = BicubicWeights.byte(sum)
+                sums[index] &+= Int32(row[index]) &* weight
             }
         }
+        for index in 0..<count {
+            output[index] = BicubicWeights.byte(sums[index])
+        }
     }
+
+    private func source(_ y: Int) -> UnsafePointer<UInt8> { picture.row(y) + 3 * columns.lowerBound }
 }
