@@ -73,27 +73,19 @@ struct RandomChoice: Sendable {
     }
 
     /// Keeps the fewest of the likeliest tokens whose probabilities sum to at least `topP`. Of the ones that tie at the
-    /// edge it keeps as many as are needed, the highest ids, which come last in the stable sort of the reference.
+    /// edge it keeps as many as are needed, the lowest ids first (the reference leaves that to an unstable sort).
     private static func keepNucleus(
         _ topP: Float, scores: UnsafeBufferPointer<Float>, weights: UnsafeMutableBufferPointer<Float>
     ) {
         let total = weights.reduce(0.0) { $0 + Double($1) }
         let target = Double(topP) * total
         let edge = RankThreshold(scores, target: target) { Double(weights[$0]) }
-        var tieCount = 0
-        var tieWeight: Float = 0
-        for token in 0..<scores.count where scores[token] == edge.value {
-            tieCount += 1
-            tieWeight = weights[token]
-        }
-        let needed = ((target - edge.weightAbove) / Double(tieWeight)).rounded(.up)
-        var surplus = tieCount - Int(max(1, min(Double(tieCount), needed)))
-        for token in 0..<scores.count {
-            if scores[token] < edge.value {
+        var reached = edge.weightAbove
+        for token in 0..<scores.count where scores[token] <= edge.value {
+            if scores[token] < edge.value || reached >= target {
                 weights[token] = 0
-            } else if scores[token] == edge.value, surplus > 0 {
-                weights[token] = 0
-                surplus -= 1
+            } else {
+                reached += Double(weights[token])
             }
         }
     }

@@ -46,9 +46,9 @@ import Testing
     }
 
     @Test func topPKeepsAsManyTiesAsItNeeds() {
-        expect(probabilities([1, 1, 1, 1], topP: 0.5), [0, 0, 0.5, 0.5])
-        expect(probabilities([1, 1, 1, 1], topP: 0.51), [0, 1.0 / 3, 1.0 / 3, 1.0 / 3])
-        expect(probabilities([1, 1, 2], topP: 0.7), [0, 1.0 / 3, 2.0 / 3])
+        expect(probabilities([1, 1, 1, 1], topP: 0.5), [0.5, 0.5, 0, 0])
+        expect(probabilities([1, 1, 1, 1], topP: 0.51), [1.0 / 3, 1.0 / 3, 1.0 / 3, 0])
+        expect(probabilities([1, 1, 2], topP: 0.7), [1.0 / 3, 0, 2.0 / 3])
     }
 
     @Test func minPIsRelativeToTheLikeliest() {
