@@ -100,23 +100,24 @@ struct BytePairMerging {
     private func append(_ symbol: UnsafeBufferPointer<UInt8>, to ids: inout [Int], _ isBehindUnknown: inout Bool) {
         var parts = [symbol]
         while let part = parts.popLast() {
-            let id = vocabulary.id(of: part)
-            guard let id, vocabulary.kinds[id].isFoundInText else {
-                if let byteIDs = vocabulary.byteIDs {
-                    ids += part.lazy.map { byteIDs[Int($0)] }
-                } else if !isBehindUnknown {
-                    ids.append(vocabulary.unknownID)
+            if let id = vocabulary.id(of: part), vocabulary.kinds[id].isFoundInText {
+                if vocabulary.kinds[id] != .unused {
+                    ids.append(id)
+                    isBehindUnknown = false
+                    continue
                 }
+                if let leftCount = splits[id] {
+                    parts.append(.init(rebasing: part[leftCount...]))
+                    parts.append(.init(rebasing: part[..<leftCount]))
+                    continue
+                }
+            }
+            if let byteIDs = vocabulary.byteIDs {
+                ids += part.lazy.map { byteIDs[Int($0)] }
+            } else if !isBehindUnknown {
+                ids.append(vocabulary.unknownID)
                 isBehindUnknown = true
-                continue
             }
-            if vocabulary.kinds[id] == .unused, let leftCount = splits[id] {
-                parts.append(.init(rebasing: part[leftCount...]))
-                parts.append(.init(rebasing: part[..<leftCount]))
-                continue
-            }
-            ids.append(id)
-            isBehindUnknown = false
         }
     }
 

@@ -10,12 +10,12 @@ enum PieceKind: UInt8 {
     case control = 3
     /// Always one token where its text appears, before any merging.
     case userDefined = 4
-    /// Only a step between merges: it is taken apart again.
+    /// Only a step between merges: it is taken apart again, and as a single character it counts as unknown.
     case unused = 5
     /// One byte of a character that has no piece: `<0x0A>`.
     case byte = 6
 
-    /// Whether such a piece may come out of plain text by its spelling.
+    /// Whether such a piece may be found in plain text by its spelling.
     var isFoundInText: Bool {
         switch self {
         case .normal, .userDefined, .unused: true
@@ -33,6 +33,9 @@ struct SentencePieceModel {
         var score: Float = 0
         var kind = PieceKind.normal
     }
+
+    /// The largest file that is read, in bytes: a vocabulary of 256,000 pieces takes 4 MB.
+    private static let largestFile = 64 << 20
 
     private(set) var pieces: [Piece] = []
     private(set) var hasByteFallback = false
@@ -56,6 +59,10 @@ struct SentencePieceModel {
     ///
     /// - Throws: `Owl2Error`: `malformedFile` for what is no model, `unsupportedFormat` for a model of another kind.
     init(_ region: ByteRegion) throws {
+        guard region.count <= Self.largestFile else {
+            throw Owl2Error.malformedTokenizer(
+                region.name, "it has \(region.count) bytes, more than the \(Self.largestFile) that are allowed")
+        }
         var reader = ProtobufReader(region, 0..<region.count)
         while let field = try reader.next() {
             switch field.number {
@@ -84,6 +91,9 @@ struct SentencePieceModel {
                 piece.kind = kind
             default: break
             }
+        }
+        guard !piece.text.isEmpty else {
+            throw Owl2Error.malformedTokenizer(region.name, "piece \(pieces.count) is empty")
         }
         return piece
     }

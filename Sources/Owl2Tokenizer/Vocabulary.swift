@@ -34,7 +34,6 @@ final class Vocabulary: Sendable {
     init(_ model: SentencePieceModel, _ region: ByteRegion) throws {
         func malformed(_ text: String) -> Owl2Error { .malformedTokenizer(region.name, text) }
         let pieces = model.pieces
-        guard pieces.count < Int32.max / 4 else { throw malformed("it has \(pieces.count) pieces") }
         count = pieces.count
         kinds = pieces.map(\.kind)
         var text: [UInt8] = []
@@ -43,7 +42,6 @@ final class Vocabulary: Sendable {
         starts.reserveCapacity(pieces.count + 1)
         for (id, piece) in pieces.enumerated() {
             let bytes = region.bytes[piece.text]
-            guard !bytes.isEmpty else { throw malformed("piece \(id) is empty") }
             guard String(validating: bytes, as: UTF8.self) != nil else { throw malformed("piece \(id) is not valid UTF-8") }
             guard piece.score.isFinite else { throw malformed("piece \(id) has the score \(piece.score)") }
             text += bytes
@@ -104,12 +102,17 @@ final class Vocabulary: Sendable {
 }
 
 extension Vocabulary {
+    /// Scores are compared in IEEE 754's total order, in which -0 comes below 0, as in SentencePiece 0.2.3. The first
+    /// merge of a trained model has the score -0.
     private static func mergeRanks(of pieces: [SentencePieceModel.Piece]) -> [Int32] {
-        let order = pieces.indices.sorted { pieces[$0].score > pieces[$1].score }
+        func isBetter(_ id: Int, _ other: Int) -> Bool {
+            !pieces[id].score.isTotallyOrdered(belowOrEqualTo: pieces[other].score)
+        }
+        let order = pieces.indices.sorted(by: isBetter)
         var ranks = [Int32](repeating: 0, count: pieces.count)
         var rank: Int32 = 0
         for (previous, id) in zip(order, order.dropFirst()) {
-            if pieces[id].score < pieces[previous].score { rank += 1 }
+            if isBetter(previous, id) { rank += 1 }
             ranks[id] = rank
         }
         return ranks
