@@ -40,18 +40,15 @@ public struct AbstractorConfiguration: Codable, Sendable, Equatable {
     /// Reads the fields that are present.
     public init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
-        func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-            value = try fields.decodeIfPresent(Value.self, forKey: key) ?? value
-        }
-        try read(.hiddenSize, into: &hiddenSize)
-        try read(.encoderHiddenSize, into: &encoderHiddenSize)
-        try read(.intermediateSize, into: &intermediateSize)
-        try read(.hiddenLayerCount, into: &hiddenLayerCount)
-        try read(.attentionHeadCount, into: &attentionHeadCount)
-        try read(.queryCount, into: &queryCount)
-        try read(.gridSize, into: &gridSize)
-        try read(.layerNormEpsilon, into: &layerNormEpsilon)
-        try read(.usesClassToken, into: &usesClassToken)
+        try fields.read(.hiddenSize, into: &hiddenSize)
+        try fields.read(.encoderHiddenSize, into: &encoderHiddenSize)
+        try fields.read(.intermediateSize, into: &intermediateSize)
+        try fields.read(.hiddenLayerCount, into: &hiddenLayerCount)
+        try fields.read(.attentionHeadCount, into: &attentionHeadCount)
+        try fields.read(.queryCount, into: &queryCount)
+        try fields.read(.gridSize, into: &gridSize)
+        try fields.read(.layerNormEpsilon, into: &layerNormEpsilon)
+        try fields.read(.usesClassToken, into: &usesClassToken)
     }
 
     /// Rows of the visual encoder: the class row and the patches.

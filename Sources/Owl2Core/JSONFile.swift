@@ -31,7 +31,7 @@ extension ByteRegion {
             message = "\(file): \(path(context)) is null, expected \(expected)"
         case .keyNotFound(let key, let context):
             message = "\(file): \(path(context, key)) is missing"
-        case .dataCorrupted(let context) where context.codingPath.isEmpty:
+        case .dataCorrupted(let context) where context.codingPath.isEmpty:  // see read(_:into:)
             message = "\(file): not valid JSON"
             code = .malformedFile
         case .dataCorrupted(let context):
@@ -40,5 +40,21 @@ extension ByteRegion {
             message = "\(file): \(error)"
         }
         return Owl2Error(code, message, subject: file, underlyingError: error)
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// Replaces a default by the value of a key, if the key is there and not null.
+    ///
+    /// - Throws: `DecodingError` with the path of the key, also for a number that the type cannot hold, where Foundation
+    ///   leaves the path out.
+    package func read<Value: Decodable>(_ key: Key, into value: inout Value) throws {
+        do {
+            value = try decodeIfPresent(Value.self, forKey: key) ?? value
+        } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty {
+            throw DecodingError.dataCorrupted(
+                DecodingError.Context(
+                    codingPath: codingPath + [key], debugDescription: context.debugDescription, underlyingError: context.underlyingError))
+        }
     }
 }

@@ -79,23 +79,20 @@ public struct DecoderConfiguration: Codable, Sendable, Equatable {
     /// Reads the fields that are present.
     public init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
-        func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-            value = try fields.decodeIfPresent(Value.self, forKey: key) ?? value
-        }
-        try read(.vocabularySize, into: &vocabularySize)
-        try read(.hiddenSize, into: &hiddenSize)
-        try read(.intermediateSize, into: &intermediateSize)
-        try read(.hiddenLayerCount, into: &hiddenLayerCount)
-        try read(.attentionHeadCount, into: &attentionHeadCount)
+        try fields.read(.vocabularySize, into: &vocabularySize)
+        try fields.read(.hiddenSize, into: &hiddenSize)
+        try fields.read(.intermediateSize, into: &intermediateSize)
+        try fields.read(.hiddenLayerCount, into: &hiddenLayerCount)
+        try fields.read(.attentionHeadCount, into: &attentionHeadCount)
         keyValueHeadCount = attentionHeadCount
-        try read(.keyValueHeadCount, into: &keyValueHeadCount)
-        try read(.maxPositionCount, into: &maxPositionCount)
-        try read(.rmsNormEpsilon, into: &rmsNormEpsilon)
-        try read(.ropeTheta, into: &ropeTheta)
-        ropeScaling = try fields.decodeIfPresent(RotaryScaling.self, forKey: .ropeScaling)
-        try read(.hiddenActivation, into: &hiddenActivation)
-        try read(.hasAttentionBias, into: &hasAttentionBias)
-        try read(.tiesWordEmbeddings, into: &tiesWordEmbeddings)
+        try fields.read(.keyValueHeadCount, into: &keyValueHeadCount)
+        try fields.read(.maxPositionCount, into: &maxPositionCount)
+        try fields.read(.rmsNormEpsilon, into: &rmsNormEpsilon)
+        try fields.read(.ropeTheta, into: &ropeTheta)
+        try fields.read(.ropeScaling, into: &ropeScaling)
+        try fields.read(.hiddenActivation, into: &hiddenActivation)
+        try fields.read(.hasAttentionBias, into: &hasAttentionBias)
+        try fields.read(.tiesWordEmbeddings, into: &tiesWordEmbeddings)
     }
 
     /// Columns of a head.

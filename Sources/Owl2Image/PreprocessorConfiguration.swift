@@ -32,11 +32,10 @@ public struct PreprocessorConfiguration: Codable, Sendable, Equatable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         size = try container.decodeIfPresent(SideLength.self, forKey: .size)?.pixels
         cropSize = try container.decodeIfPresent(SideLength.self, forKey: .cropSize)?.pixels
-        resample = try container.decodeIfPresent(Int.self, forKey: .resample) ?? resample
-        imageMean = try container.decodeIfPresent([Double].self, forKey: .imageMean) ?? imageMean
-        imageStandardDeviation =
-            try container.decodeIfPresent([Double].self, forKey: .imageStandardDeviation) ?? imageStandardDeviation
-        normalizes = try container.decodeIfPresent(Bool.self, forKey: .normalizes) ?? normalizes
+        try container.read(.resample, into: &resample)
+        try container.read(.imageMean, into: &imageMean)
+        try container.read(.imageStandardDeviation, into: &imageStandardDeviation)
+        try container.read(.normalizes, into: &normalizes)
     }
 
     /// Checks the values for sense and support.

@@ -47,20 +47,17 @@ public struct VisionConfiguration: Codable, Sendable, Equatable {
     /// Reads the fields that are present.
     public init(from decoder: any Decoder) throws {
         let fields = try decoder.container(keyedBy: CodingKeys.self)
-        func read<Value: Decodable>(_ key: CodingKeys, into value: inout Value) throws {
-            value = try fields.decodeIfPresent(Value.self, forKey: key) ?? value
-        }
-        try read(.hiddenSize, into: &hiddenSize)
-        try read(.intermediateSize, into: &intermediateSize)
-        try read(.hiddenLayerCount, into: &hiddenLayerCount)
-        try read(.attentionHeadCount, into: &attentionHeadCount)
-        try read(.imageSize, into: &imageSize)
-        try read(.patchSize, into: &patchSize)
-        try read(.hiddenActivation, into: &hiddenActivation)
-        try read(.layerNormEpsilon, into: &layerNormEpsilon)
-        try read(.channelCount, into: &channelCount)
-        try read(.usesClassToken, into: &usesClassToken)
-        try read(.usesPostLayerNorm, into: &usesPostLayerNorm)
+        try fields.read(.hiddenSize, into: &hiddenSize)
+        try fields.read(.intermediateSize, into: &intermediateSize)
+        try fields.read(.hiddenLayerCount, into: &hiddenLayerCount)
+        try fields.read(.attentionHeadCount, into: &attentionHeadCount)
+        try fields.read(.imageSize, into: &imageSize)
+        try fields.read(.patchSize, into: &patchSize)
+        try fields.read(.hiddenActivation, into: &hiddenActivation)
+        try fields.read(.layerNormEpsilon, into: &layerNormEpsilon)
+        try fields.read(.channelCount, into: &channelCount)
+        try fields.read(.usesClassToken, into: &usesClassToken)
+        try fields.read(.usesPostLayerNorm, into: &usesPostLayerNorm)
     }
 
     /// Patches of a picture.

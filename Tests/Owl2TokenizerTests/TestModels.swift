@@ -1,3 +1,4 @@
+import Testing
 import Foundation
 import Owl2Core
 import Owl2Tokenizer
