@@ -67,7 +67,8 @@ package struct SafetensorsWriter {
             defer { offset += entry.content.count }
             let range = "[\(offset),\(offset + entry.content.count)]"
             let shape = "[\(entry.shape.map(String.init).joined(separator: ","))]"
-            return "\(quoted(entry.name)):{\"dtype\":\"\(entry.type.name)\",\"shape\":\(shape),\"data_offsets\":\(range)}"
+            return
+                "\(quoted(entry.name)):{\"dtype\":\"\(entry.type.name)\",\"shape\":\(shape),\"data_offsets\":\(range)}"
         }
         var header = Data("{\(fields.joined(separator: ","))}".utf8)
         header.append(contentsOf: repeatElement(0x20, count: -header.count & 7))
