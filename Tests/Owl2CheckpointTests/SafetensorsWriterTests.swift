@@ -45,7 +45,26 @@ struct SafetensorsWriterTests {
     @Test func whatCannotBeWrittenIsAnError() throws {
         let directory = try TemporaryDirectory()
         let url = directory.url.appendingPathComponent("absent/x.safetensors")
-        expectError(.unwritableFile, url.path) { try SafetensorsWriter().write(to: url) }
-        expectError(.unwritableFile, directory.url.path) { try SafetensorsWriter().write(to: directory.url) }
+        expectError(.unwritableFile, "cannot write \(url.path): No such file or directory") {
+            try SafetensorsWriter().write(to: url)
+        }
+        expectError(.unwritableFile, directory.url.path, "it is not a regular file") {
+            try SafetensorsWriter().write(to: directory.url)
+        }
+    }
+
+    @Test func whatIsNoFileIsNotReplaced() throws {
+        let directory = try TemporaryDirectory()
+        let pipe = directory.url.appendingPathComponent("pipe")
+        try #require(mkfifo(pipe.path, 0o600) == 0)
+        let link = directory.url.appendingPathComponent("link")
+        try FileManager.default.createSymbolicLink(at: link, withDestinationURL: pipe)
+        for url in [pipe, link] {
+            expectError(.unwritableFile, url.path, "it is not a regular file") {
+                try SafetensorsWriter().write(to: url)
+            }
+        }
+        let type = try FileManager.default.attributesOfItem(atPath: pipe.path)[.type] as? FileAttributeType
+        #expect(type != .typeRegular)
     }
 }
