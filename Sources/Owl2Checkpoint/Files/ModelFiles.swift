@@ -31,7 +31,8 @@ public struct ModelFiles: Sendable {
         }
         guard isDirectory.boolValue else {
             throw Owl2Error(
-                .unreadableFile, "cannot read \(path): it is a file; expected the directory that holds the model's files",
+                .unreadableFile,
+                "cannot read \(path): it is a file; expected the directory that holds the model's files",
                 subject: path)
         }
         do {
@@ -105,11 +106,13 @@ public struct ModelFiles: Sendable {
     }
 
     private func checkName(_ fileName: String) throws {
-        let isPlain = !fileName.isEmpty && fileName != "." && fileName != ".."
+        let isPlain =
+            !fileName.isEmpty && fileName != "." && fileName != ".."
             && !fileName.utf8.contains { $0 == 0x2F || $0 == 0x5C || $0 == 0 }
         guard isPlain else {
             throw Owl2Error(
-                .unreadableFile, "cannot read '\(fileName)' in \(name): expected the plain name of a file in that directory",
+                .unreadableFile,
+                "cannot read '\(fileName)' in \(name): expected the plain name of a file in that directory",
                 subject: fileName)
         }
     }

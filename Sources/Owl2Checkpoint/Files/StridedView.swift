@@ -27,7 +27,8 @@ struct StridedView {
         }
         guard count > 0 else { return Checked(elementCount: 0, isContiguous: true) }
         guard let last = lastElement(), last < storageCount else {
-            throw invalid("offset \(offset) and strides \(strides) reach outside of its \(storageCount) stored elements")
+            throw invalid(
+                "offset \(offset) and strides \(strides) reach outside of its \(storageCount) stored elements")
         }
         guard count <= max(storageCount, Self.freelyRepeatedCount) else {
             throw invalid("repeats a storage of \(storageCount) elements; save it contiguous", .unsupportedFormat)

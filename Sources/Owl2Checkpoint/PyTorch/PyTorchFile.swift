@@ -132,7 +132,8 @@ struct PyTorchFile {
         }
         try checkIsNoPointer(region)
         throw Owl2Error(
-            .malformedFile, "\(region.name) is no PyTorch file: expected a zip archive, found \(bytes.count) other bytes",
+            .malformedFile,
+            "\(region.name) is no PyTorch file: expected a zip archive, found \(bytes.count) other bytes",
             subject: region.name)
     }
 }

@@ -34,7 +34,8 @@ struct ZipArchive {
             start <= limit, size <= limit - start
         else {
             throw Self.malformed(
-                region, "the central directory of \(directory.size) bytes at \(directory.offset) is not inside the file")
+                region, "the central directory of \(directory.size) bytes at \(directory.offset) is not inside the file"
+            )
         }
         directoryOffset = start
         var reader = try ByteReader(region[start..<start + size])
@@ -59,8 +60,7 @@ struct ZipArchive {
             throw Self.malformed(region, "member '\(name)' claims \(member.size) bytes at \(member.headerOffset)")
         }
         var header = try ByteReader(region, at: headerOffset)
-        let fields = try LocalHeader(from: &header)
-        guard fields.signature == LocalHeader.expectedSignature, fields.name == name else {
+        guard let fields = try LocalHeader(from: &header), fields.name == name else {
             throw Self.malformed(region, "there is no header of member '\(name)' at byte \(headerOffset)")
         }
         guard fields.method == member.method, fields.flags == member.flags, fields.agrees(withSize: member.size) else {
@@ -68,7 +68,8 @@ struct ZipArchive {
         }
         guard header.offset <= directoryOffset, size <= directoryOffset - header.offset else {
             throw Self.malformed(
-                region, "member '\(name)' claims \(size) bytes at \(header.offset), past the \(directoryOffset) of data")
+                region, "member '\(name)' claims \(size) bytes at \(header.offset), past the \(directoryOffset) of data"
+            )
         }
         return try header.take(size, "member '\(name)'")
     }
@@ -82,7 +83,8 @@ struct ZipArchive {
         }
         if let reason {
             throw Owl2Error(
-                .unsupportedFormat, "\(region.name): member '\(name)' is \(reason); expected it stored, as PyTorch does",
+                .unsupportedFormat,
+                "\(region.name): member '\(name)' is \(reason); expected it stored, as PyTorch does",
                 subject: region.name)
         }
         guard member.size == member.storedSize else {
@@ -98,19 +100,16 @@ struct ZipArchive {
 
 /// The header in front of a member's content.
 private struct LocalHeader {
-    static let expectedSignature: UInt32 = 0x0403_4B50
-
-    let signature: UInt32
     let flags: UInt16
     let method: UInt16
     let storedSize: UInt32
     let size: UInt32
     let name: String
 
-    /// Reads the header and leaves the reader at the content.
-    init(from reader: inout ByteReader) throws {
+    /// Reads the header and leaves the reader at the content; nil where there is none.
+    init?(from reader: inout ByteReader) throws {
         let what = "a member's header"
-        signature = try reader.number(UInt32.self, what)
+        guard try reader.number(UInt32.self, what) == 0x0403_4B50 else { return nil }
         _ = try reader.take(2, what)
         flags = try reader.number(UInt16.self, what)
         method = try reader.number(UInt16.self, what)

@@ -48,14 +48,22 @@ package struct SafetensorsWriter {
     /// Writes all tensors to a file, which appears whole or not at all.
     ///
     /// - Parameter url: The file; one that is there is replaced.
-    /// - Throws: `Owl2Error` (`unwritableFile`).
+    /// - Throws: `Owl2Error` (`unwritableFile`), also for what is there and is no regular file, such as a device.
     package func write(to url: URL) throws {
+        let path = url.path
+        var status = stat()
+        // The file is made under another name and then renamed, which would put it in the place of a device, too.
+        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+            throw Owl2Error(.unwritableFile, "cannot write \(path): it is not a regular file", subject: path)
+        }
         do {
             try encoded().write(to: url, options: .atomic)
         } catch {
-            let reason = error.localizedDescription
+            let cause = (error as? CocoaError)?.underlying as? POSIXError
+            let reason = cause.map { String(cString: strerror($0.code.rawValue)) }
             throw Owl2Error(
-                .unwritableFile, "cannot write \(url.path): \(reason)", subject: url.path, underlyingError: error)
+                .unwritableFile, "cannot write \(path): \(reason ?? error.localizedDescription)", subject: path,
+                underlyingError: error)
         }
     }
 
@@ -67,7 +75,8 @@ package struct SafetensorsWriter {
             defer { offset += entry.content.count }
             let range = "[\(offset),\(offset + entry.content.count)]"
             let shape = "[\(entry.shape.map(String.init).joined(separator: ","))]"
-            return "\(quoted(entry.name)):{\"dtype\":\"\(entry.type.name)\",\"shape\":\(shape),\"data_offsets\":\(range)}"
+            return
+                "\(quoted(entry.name)):{\"dtype\":\"\(entry.type.name)\",\"shape\":\(shape),\"data_offsets\":\(range)}"
         }
         var header = Data("{\(fields.joined(separator: ","))}".utf8)
         header.append(contentsOf: repeatElement(0x20, count: -header.count & 7))
