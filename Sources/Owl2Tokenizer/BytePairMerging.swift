@@ -77,7 +77,8 @@ struct BytePairMerging {
     private mutating func propose(_ left: Int, _ right: Int) {
         guard left >= 0, right >= 0, !symbols[left].isUserDefined, !symbols[right].isUserDefined else { return }
         let byteCount = symbols[left].byteCount + symbols[right].byteCount
-        guard let id = vocabulary.id(of: slice(symbols[left].start, byteCount)), vocabulary.kinds[id].isFoundInText else {
+        guard let id = vocabulary.id(of: slice(symbols[left].start, byteCount)), vocabulary.kinds[id].isFoundInText
+        else {
             return
         }
         queue.push(Merge(rank: vocabulary.mergeRanks[id], byteCount: byteCount, left: left, right: right))

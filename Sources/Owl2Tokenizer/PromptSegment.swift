@@ -1,7 +1,7 @@
 /// A part of a prompt: plain text, a control token, or the place of an image.
 ///
-/// Text is always just text: `</s>` or `<|image|>` inside of it is spelled out with ordinary pieces, so that what a user
-/// writes can never become a control token or a marker. Only ``Tokenizer/segments(ofRawPrompt:)`` reads those.
+/// Text is always just text: `</s>` or `<|image|>` inside of it is spelled out with ordinary pieces, so that what a
+/// user writes can never become a control token or a marker. Only ``Tokenizer/segments(ofRawPrompt:)`` reads those.
 public enum PromptSegment: Sendable, Hashable {
     /// Plain text. Neighbouring texts are tokenised as if they were one.
     case text(String)

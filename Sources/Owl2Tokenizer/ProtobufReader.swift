@@ -49,7 +49,9 @@ struct ProtobufReader {
         case 2:
             let length = try varint()
             value = .bytes(try take(length, what: "field \(tag >> 3)"))
-        case 5: value = .fixed32(region.bytes.loadUnaligned(fromByteOffset: try take(4, what: "a float").lowerBound, as: UInt32.self))
+        case 5:
+            let start = try take(4, what: "a float").lowerBound
+            value = .fixed32(region.bytes.loadUnaligned(fromByteOffset: start, as: UInt32.self))
         default: throw malformed("a protobuf field at byte \(offset) has the unsupported wire type \(tag & 7)")
         }
         return Field(number: tag >> 3, offset: offset, value: value)

@@ -86,7 +86,8 @@ struct SentencePieceModel {
             case 3:
                 let value = try reader.integer(field, "the type of piece \(pieces.count)")
                 guard let kind = UInt8(exactly: value).flatMap(PieceKind.init(rawValue:)) else {
-                    throw Owl2Error.malformedTokenizer(region.name, "piece \(pieces.count) has the unknown type \(value)")
+                    throw Owl2Error.malformedTokenizer(
+                        region.name, "piece \(pieces.count) has the unknown type \(value)")
                 }
                 piece.kind = kind
             default: break
@@ -154,8 +155,8 @@ struct SentencePieceModel {
             throw Owl2Error.malformedTokenizer(file, "it has no \(missing); perhaps the file is cut off")
         }
         func refuse(_ feature: String) -> Owl2Error {
-            Owl2Error(
-                .unsupportedFormat, "\(file): the SentencePiece model \(feature), which is not supported", subject: file)
+            let message = "\(file): the SentencePiece model \(feature), which is not supported"
+            return Owl2Error(.unsupportedFormat, message, subject: file)
         }
         guard modelType == 2 else {
             let names: [UInt64: String] = [1: "unigram", 3: "word", 4: "char"]

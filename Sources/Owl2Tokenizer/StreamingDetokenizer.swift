@@ -1,5 +1,3 @@
-import Owl2Core
-
 /// Turns token ids into text one at a time, as they are generated.
 ///
 /// The pieces of text that ``append(_:)`` and ``finish()`` return make up exactly ``Tokenizer/decode(_:)`` of all ids;
@@ -22,15 +20,10 @@ public struct StreamingDetokenizer: Sendable {
 
     /// Takes one more token.
     ///
-    /// - Parameter id: A token id.
+    /// - Parameter id: A token id; one outside of the vocabulary has no text and is passed over.
     /// - Returns: The text that is now certain; often empty behind a byte token or a control token.
-    /// - Throws: `Owl2Error` (`invalidInput`) for an id outside of the vocabulary; the token is then left out.
-    public mutating func append(_ id: Int) throws -> String {
-        guard 0..<tokenizer.vocabularySize ~= id else {
-            throw Owl2Error(
-                .invalidInput,
-                "cannot decode token id \(id): the vocabulary has the ids 0 to \(tokenizer.vocabularySize - 1)")
-        }
+    public mutating func append(_ id: Int) -> String {
+        guard 0..<tokenizer.vocabularySize ~= id else { return "" }
         var text: [UInt8] = []
         let piece = tokenizer.vocabulary.bytes(id)
         if tokenizer.vocabulary.kinds[id] == .byte, let byte = Vocabulary.byte(ofPiece: piece) {

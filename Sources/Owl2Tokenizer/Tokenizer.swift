@@ -43,8 +43,10 @@ public final class Tokenizer: Sendable {
     /// - Throws: `Owl2Error`: `malformedFile` when the bytes are no sound SentencePiece model, `unsupportedFormat` when
     ///   the model is of another kind than byte-pair encoding, or normalises text.
     public init(model: ByteRegion, configuration: TokenizerConfiguration) throws {
-        let content = try SentencePieceModel(model)
-        let vocabulary = try Vocabulary(content, model)
+        let (content, vocabulary) = try withExtendedLifetime(model) {
+            let content = try SentencePieceModel(model)
+            return (content, try Vocabulary(content, model))
+        }
         func controlID(_ piece: String) -> Int? {
             vocabulary.id(of: piece).flatMap { vocabulary.kinds[$0] == .control ? $0 : nil }
         }
@@ -181,9 +183,13 @@ extension Tokenizer {
     /// - Returns: The text, exactly SentencePiece's.
     /// - Throws: `Owl2Error` (`invalidInput`) for an id outside of the vocabulary.
     public func decode(_ ids: [Int]) throws -> String {
+        if let id = ids.first(where: { !(0..<vocabularySize ~= $0) }) {
+            throw Owl2Error(
+                .invalidInput, "cannot decode token id \(id): the vocabulary has the ids 0 to \(vocabularySize - 1)")
+        }
         var detokenizer = StreamingDetokenizer(self)
         var text = ""
-        for id in ids { text += try detokenizer.append(id) }
+        for id in ids { text += detokenizer.append(id) }
         return text + detokenizer.finish()
     }
 }

@@ -30,23 +30,13 @@ final class Vocabulary: Sendable {
 
     /// Indexes the pieces of a model.
     ///
-    /// - Throws: `Owl2Error` (`malformedFile`) for pieces that are empty, duplicate, not UTF-8 or contradict one another.
+    /// - Throws: `Owl2Error` (`malformedFile`) for pieces that are duplicate, not UTF-8 or contradict one another.
     init(_ model: SentencePieceModel, _ region: ByteRegion) throws {
         func malformed(_ text: String) -> Owl2Error { .malformedTokenizer(region.name, text) }
         let pieces = model.pieces
         count = pieces.count
         kinds = pieces.map(\.kind)
-        var text: [UInt8] = []
-        var starts = [0]
-        text.reserveCapacity(region.count)
-        starts.reserveCapacity(pieces.count + 1)
-        for (id, piece) in pieces.enumerated() {
-            let bytes = region.bytes[piece.text]
-            guard String(validating: bytes, as: UTF8.self) != nil else { throw malformed("piece \(id) is not valid UTF-8") }
-            guard piece.score.isFinite else { throw malformed("piece \(id) has the score \(piece.score)") }
-            text += bytes
-            starts.append(text.count)
-        }
+        let (text, starts) = try Self.text(of: pieces, region)
         self.text = text
         self.starts = starts
         longestPiece = pieces.reduce(0) { max($0, $1.text.count) }
@@ -61,7 +51,8 @@ final class Vocabulary: Sendable {
         unknownID = first
         let table = Self.table(text, starts)
         if let (id, other) = table.duplicate {
-            throw malformed("pieces \(other) and \(id) are the same: '\(Self.string(text[starts[id]..<starts[id + 1]]))'")
+            let spelling = Self.string(text[starts[id]..<starts[id + 1]])
+            throw malformed("pieces \(other) and \(id) are the same: '\(spelling)'")
         }
         slots = table.slots
         byteIDs = try Self.byteIDs(of: model, region)
@@ -102,6 +93,27 @@ final class Vocabulary: Sendable {
 }
 
 extension Vocabulary {
+    /// Copies the texts of the pieces one behind the other, and checks each piece.
+    private static func text(
+        of pieces: [SentencePieceModel.Piece], _ region: ByteRegion
+    ) throws -> (text: [UInt8], starts: [Int]) {
+        var text: [UInt8] = []
+        var starts = [0]
+        starts.reserveCapacity(pieces.count + 1)
+        for (id, piece) in pieces.enumerated() {
+            let bytes = region.bytes[piece.text]
+            guard String(validating: bytes, as: UTF8.self) != nil else {
+                throw Owl2Error.malformedTokenizer(region.name, "piece \(id) is not valid UTF-8")
+            }
+            guard piece.score.isFinite else {
+                throw Owl2Error.malformedTokenizer(region.name, "piece \(id) has the score \(piece.score)")
+            }
+            text += bytes
+            starts.append(text.count)
+        }
+        return (text, starts)
+    }
+
     /// Scores are compared in IEEE 754's total order, in which -0 comes below 0, as in SentencePiece 0.2.3. The first
     /// merge of a trained model has the score -0.
     private static func mergeRanks(of pieces: [SentencePieceModel.Piece]) -> [Int32] {

@@ -11,7 +11,8 @@ import Testing
         let write: @Sendable (inout ModelWriter) -> Void
 
         init(
-            _ name: String, _ code: Owl2Error.Code, _ message: String, _ write: @escaping @Sendable (inout ModelWriter) -> Void
+            _ name: String, _ code: Owl2Error.Code, _ message: String,
+            _ write: @escaping @Sendable (inout ModelWriter) -> Void
         ) {
             (testDescription, self.code, self.message, self.write) = (name, code, message, write)
         }
@@ -23,7 +24,9 @@ import Testing
 
     /// Cases of pieces, between the control pieces and sound specs.
     static let pieceCases: [Case] = [
-        Case("duplicate piece", "pieces 3 and 4 are the same: 'ab'") { $0.piece("ab"); $0.piece("ab") },
+        Case("duplicate piece", "pieces 3 and 4 are the same: 'ab'") {
+            $0.piece("ab"); $0.piece("ab")
+        },
         Case("piece spelled as a control token", "pieces 1 and 3 are the same: '<s>'") { $0.piece("<s>") },
         Case("empty piece", "piece 3 is empty") { $0.piece("") },
         Case("piece without text", "piece 3 is empty") { $0.message(1) { $0.float(2, 0) } },
@@ -32,20 +35,26 @@ import Testing
         Case("infinite score", "piece 3 has the score inf") { $0.piece("a", .infinity) },
         Case("two unknown pieces", "pieces 0 and 3 both stand for what is unknown") { $0.piece("[?]", 0, .unknown) },
         Case("unknown type of piece", "piece 3 has the unknown type 9") {
-            $0.message(1) { $0.content(1, [0x61]); $0.integer(3, 9) }
+            $0.message(1) {
+                $0.content(1, [0x61]); $0.integer(3, 9)
+            }
         },
         Case("score as an integer", "score of piece 3") { $0.message(1) { $0.integer(2, 1) } },
         Case("piece as an integer", "piece 3 at byte") { $0.integer(1, 1) },
         Case("byte piece without byte fallback", "byte_fallback is off") { $0.piece("<0x41>", 0, .byte) },
         Case("group", "unsupported wire type 3") { $0.varint(1 << 3 | 3) },
         Case("field number zero", "invalid number 0") { $0.varint(0) },
-        Case("number of more than 64 bits", "more than 64 bits") { $0.integer(9, 0); for _ in 0..<2 { $0.varint(.max) } },
+        Case("number of more than 64 bits", "more than 64 bits") {
+            $0.varint(9 << 3); $0.raw([UInt8](repeating: 0xFF, count: 9) + [2])
+        },
         Case("piece past the end", "says that it has 9223372036854775807 bytes") {
             $0.varint(1 << 3 | 2)
             $0.varint(UInt64(Int64.max))
         },
-        Case("text past the end of its piece", "says that it has 18446744073709551615 bytes, but only 1 are left") {
-            $0.message(1) { $0.varint(1 << 3 | 2); $0.varint(.max); $0.varint(0) }
+        Case("text past the end of its piece", "has 18446744073709551615 bytes, but only 1 are left") {
+            $0.message(1) {
+                $0.varint(1 << 3 | 2); $0.varint(.max); $0.varint(0)
+            }
         },
     ]
 
@@ -57,9 +66,15 @@ import Testing
     /// Cases that write everything.
     static let modelCases: [Case] = [
         Case("empty file", "it has no pieces") { _ in },
-        Case("no pieces", "it has no pieces") { $0.trainerSpec(); $0.normalizerSpec() },
-        Case("no trainer spec", "it has no trainer_spec") { $0.controlPieces(); $0.normalizerSpec() },
-        Case("no normalizer spec", "it has no normalizer_spec") { $0.controlPieces(); $0.trainerSpec() },
+        Case("no pieces", "it has no pieces") {
+            $0.trainerSpec(); $0.normalizerSpec()
+        },
+        Case("no trainer spec", "it has no trainer_spec") {
+            $0.controlPieces(); $0.normalizerSpec()
+        },
+        Case("no normalizer spec", "it has no normalizer_spec") {
+            $0.controlPieces(); $0.trainerSpec()
+        },
         Case("no unknown piece", "no piece stands for what is unknown") {
             $0.piece("<s>", 0, .control); $0.piece("</s>", 0, .control); $0.trainerSpec(); $0.normalizerSpec()
         },
@@ -69,8 +84,7 @@ import Testing
         },
         Case("missing byte", "the piece of byte 255 is missing") {
             $0.controlPieces()
-            for byte in 16..<255 { $0.piece("<0x\(String(byte, radix: 16, uppercase: true))>", 0, .byte) }
-            for byte in 0..<16 { $0.piece("<0x0\(String(byte, radix: 16, uppercase: true))>", 0, .byte) }
+            for byte in 0..<255 { $0.piece(ModelWriter.bytePiece(byte), 0, .byte) }
             $0.trainerSpec(byteFallback: true); $0.normalizerSpec()
         },
         Case("misspelled byte", "the byte piece 3 is '<0x0a>'") {
@@ -82,8 +96,12 @@ import Testing
         Case("no type, which means unigram", .unsupportedFormat, "unigram") {
             $0.controlPieces(); $0.message(2) { $0.integer(35, 0) }; $0.normalizerSpec()
         },
-        Case("word", .unsupportedFormat, "word") { $0.controlPieces(); $0.trainerSpec(type: 3); $0.normalizerSpec() },
-        Case("char", .unsupportedFormat, "char") { $0.controlPieces(); $0.trainerSpec(type: 4); $0.normalizerSpec() },
+        Case("word", .unsupportedFormat, "word") {
+            $0.controlPieces(); $0.trainerSpec(type: 3); $0.normalizerSpec()
+        },
+        Case("char", .unsupportedFormat, "char") {
+            $0.controlPieces(); $0.trainerSpec(type: 4); $0.normalizerSpec()
+        },
         Case("type of the future", .unsupportedFormat, "77") {
             $0.controlPieces(); $0.trainerSpec(type: 77); $0.normalizerSpec()
         },
@@ -120,7 +138,8 @@ import Testing
     private func expectError(_ writer: ModelWriter, _ badCase: Case) throws {
         let error = try #require(throws: Owl2Error.self) { try writer.tokenizer() }
         #expect(error.code == badCase.code)
-        #expect(error.message.contains("tokenizer.model: ") && error.message.contains(badCase.message), "\(error.message)")
+        #expect(error.message.hasPrefix("tokenizer.model: "))
+        #expect(error.message.contains(badCase.message), "\(error.message)")
     }
 
     @Test func unknownFieldsAreSkipped() throws {
@@ -128,9 +147,20 @@ import Testing
             writer.integer(200, .max)
             writer.content(201, [1, 2, 3])
             writer.float(202, 1)
-            writer.message(1) { $0.content(1, [0x61]); $0.integer(99, 5) }
+            writer.message(1) {
+                $0.content(1, [0x61]); $0.integer(99, 5)
+            }
         }.tokenizer()
         #expect(tokenizer.encode("a") == [3])
+    }
+
+    @Test func hugeFilesAreRefusedUnread() throws {
+        let huge = ByteRegion(name: "tokenizer.model", byteCount: (64 << 20) + 1) { _ in }
+        let error = try #require(throws: Owl2Error.self) {
+            try Tokenizer(model: huge, configuration: TokenizerConfiguration())
+        }
+        #expect(error.code == .malformedFile)
+        #expect(error.message.contains("67108865 bytes"))
     }
 
     @Test func truncatedAtEveryLength() throws {
@@ -143,7 +173,8 @@ import Testing
     }
 
     @Test func damagedBytesNeverCrash() throws {
-        let whole = Array(try ByteRegion(mappingFile: Fixture.path("tokenizer.model")).bytes)
+        let region = try ByteRegion(mappingFile: Fixture.path("tokenizer.model"))
+        let whole = withExtendedLifetime(region) { Array(region.bytes) }
         var generator = SplitMix(state: 8)
         var refused = 0
         for _ in 0..<500 {

@@ -66,7 +66,8 @@ import Testing
         }.tokenizer()
         #expect(tokenizer.encode("ab") == [3, 4])
         #expect(tokenizer.encode("abc") == [3, 4, 5])
-        #expect(tokenizer.encode("abcab") == [8, 4])
+        #expect(tokenizer.encode("abcab") == [3, 4, 5, 3, 4])
+        #expect(tokenizer.encode("abca") == [8])
     }
 
     @Test func unusedCharactersAreUnknown() throws {

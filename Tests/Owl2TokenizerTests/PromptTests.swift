@@ -19,8 +19,9 @@ import Testing
         #expect(tokenizer.segments(ofRawPrompt: "<s<|image|>>") == [.text("<s"), .image, .text(">")])
         #expect(tokenizer.segments(ofRawPrompt: "<<|image|") == [.text("<<|image|")])
         // A combining mark makes one Character with the marker's last byte, but the marker is still there.
-        #expect(tokenizer.segments(ofRawPrompt: "<|image|>\u{301}</s>\u{301}")
-            == [.image, .text("\u{301}"), .control(2), .text("\u{301}")])
+        #expect(
+            tokenizer.segments(ofRawPrompt: "<|image|>\u{301}</s>\u{301}")
+                == [.image, .text("\u{301}"), .control(2), .text("\u{301}")])
     }
 
     @Test(arguments: ["</s>", "<s>", "<unk>", "<|image|>", "</s><|image|>", "a<s>b", "<0x0A>", "▁</s>"])
@@ -35,7 +36,9 @@ import Testing
 
     @Test func neighbouringTextsAreOneStretch() throws {
         let tokenizer = try GoldenVocabulary.tinyowl.tokenizer()
-        #expect(tokenizer.encode([.text("What col"), .text(""), .text("or is it?")]) == tokenizer.encode([.text("What color is it?")]))
+        #expect(
+            tokenizer.encode([.text("What col"), .text(""), .text("or is it?")])
+                == tokenizer.encode([.text("What color is it?")]))
         #expect(tokenizer.encode([.text(""), .image, .text("")]) == [1, -200])
         // Markers that only come about between two texts stay text.
         let ids = tokenizer.encode([.text("<|ima"), .text("ge|></"), .text("s>")])
@@ -50,8 +53,9 @@ import Testing
         #expect(tokenizer.encode([.text("a"), .control(2), .text("a")]) == [1, space, a, 2] + behindControl)
         #expect(tokenizer.encode([.control(2), .text("a")]) == [1, 2] + behindControl)
         #expect(tokenizer.encode([.text(""), .control(2), .text(""), .text("a")]) == [1, 2] + behindControl)
-        #expect(tokenizer.encode([.control(2), .image, .text("a"), .image, .text("b")])
-            == [1, 2, -200, space, a, -200, space, b])
+        #expect(
+            tokenizer.encode([.control(2), .image, .text("a"), .image, .text("b")])
+                == [1, 2, -200, space, a, -200, space, b])
     }
 
     @Test func beginningOfSequence() throws {
@@ -64,7 +68,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("{}", true, true), (#"{"legacy": false}"#, false, true), (#"{"legacy": null, "add_bos_token": false}"#, true, false),
+        ("{}", true, true), (#"{"legacy": false}"#, false, true),
+        (#"{"legacy": null, "add_bos_token": false}"#, true, false),
         (#"{"legacy": true, "tokenizer_class": "LlamaTokenizer", "bos_token": {"content": "<s>"}}"#, true, true),
     ])
     func configuration(json: String, isLegacy: Bool, addsBeginningOfSequence: Bool) throws {

@@ -14,7 +14,7 @@ import Testing
         for golden in try GoldenVocabulary.tinyowl.goldens().decodings {
             var detokenizer = StreamingDetokenizer(tokenizer)
             var text: [UInt8] = []
-            for id in golden.ids { text += try Array(detokenizer.append(id).utf8) }
+            for id in golden.ids { text += Array(detokenizer.append(id).utf8) }
             text += Array(detokenizer.finish().utf8)
             #expect(text == Array(golden.text.utf8), "\(golden.ids)")
         }
@@ -22,27 +22,28 @@ import Testing
 
     @Test func charactersComeWhole() throws {
         var detokenizer = StreamingDetokenizer(try GoldenVocabulary.tinyowl.tokenizer())
-        let deltas = try ids(Array("é中😀a".utf8)).map { try detokenizer.append($0) }
+        let deltas = ids(Array("é中😀a".utf8)).map { detokenizer.append($0) }
         #expect(deltas == ["", "é", "", "", "中", "", "", "", "😀", "a"])
         #expect(detokenizer.finish() == "")
     }
 
-    @Test(arguments: [
-        ([0xE4, 0xB8], ["", ""], "\u{FFFD}\u{FFFD}"),
-        ([0xE4, 0x41], ["", "\u{FFFD}A"], ""),
-        ([0xF0, 0x9F, 0x41], ["", "", "\u{FFFD}\u{FFFD}A"], ""),
-        ([0x80, 0xFF], ["\u{FFFD}", "\u{FFFD}"], ""),
-        ([0xC0, 0x80], ["\u{FFFD}", "\u{FFFD}"], ""),
-        ([0xE0, 0x9F], ["", "\u{FFFD}\u{FFFD}"], ""),
-        ([0xED, 0xA0], ["", "\u{FFFD}\u{FFFD}"], ""),
-        ([0xF4, 0x90], ["", "\u{FFFD}\u{FFFD}"], ""),
-        ([0xEF, 0xBF, 0xBD], ["", "", "\u{FFFD}"], ""),
-        ([0xF0, 0xE4, 0xB8, 0xAD], ["", "\u{FFFD}", "", "中"], ""),
-    ] as [([UInt8], [String], String)])
+    @Test(
+        arguments: [
+            ([0xE4, 0xB8], ["", ""], "\u{FFFD}\u{FFFD}"),
+            ([0xE4, 0x41], ["", "\u{FFFD}A"], ""),
+            ([0xF0, 0x9F, 0x41], ["", "", "\u{FFFD}\u{FFFD}A"], ""),
+            ([0x80, 0xFF], ["\u{FFFD}", "\u{FFFD}"], ""),
+            ([0xC0, 0x80], ["\u{FFFD}", "\u{FFFD}"], ""),
+            ([0xE0, 0x9F], ["", "\u{FFFD}\u{FFFD}"], ""),
+            ([0xED, 0xA0], ["", "\u{FFFD}\u{FFFD}"], ""),
+            ([0xF4, 0x90], ["", "\u{FFFD}\u{FFFD}"], ""),
+            ([0xEF, 0xBF, 0xBD], ["", "", "\u{FFFD}"], ""),
+            ([0xF0, 0xE4, 0xB8, 0xAD], ["", "\u{FFFD}", "", "中"], ""),
+        ] as [([UInt8], [String], String)])
     func brokenCharacters(bytes: [UInt8], deltas: [String], rest: String) throws {
         let tokenizer = try GoldenVocabulary.tinyowl.tokenizer()
         var detokenizer = StreamingDetokenizer(tokenizer)
-        #expect(try ids(bytes).map { try detokenizer.append($0) } == deltas)
+        #expect(ids(bytes).map { detokenizer.append($0) } == deltas)
         #expect(detokenizer.finish() == rest)
         #expect(try tokenizer.decode(ids(bytes)) == deltas.joined() + rest)
     }
@@ -50,27 +51,24 @@ import Testing
     @Test func aCutCharacterIsGivenUpBeforeTheNextPiece() throws {
         let tokenizer = try GoldenVocabulary.tinyowl.tokenizer()
         var detokenizer = StreamingDetokenizer(tokenizer)
-        #expect(try detokenizer.append(3 + 0xE4) == "")
-        #expect(try detokenizer.append(259) == "\u{FFFD} t")
-        #expect(try detokenizer.append(3 + 0xF0) == "")
-        #expect(try detokenizer.append(2) == "\u{FFFD}")
+        #expect(detokenizer.append(3 + 0xE4) == "")
+        #expect(detokenizer.append(259) == "\u{FFFD} t")
+        #expect(detokenizer.append(3 + 0xF0) == "")
+        #expect(detokenizer.append(2) == "\u{FFFD}")
     }
 
     @Test func onlyTheFirstSpaceIsDropped() throws {
         let tokenizer = try GoldenVocabulary.tinyowl.tokenizer()
         var detokenizer = StreamingDetokenizer(tokenizer)
-        #expect(try detokenizer.append(1) == "")
-        #expect(try detokenizer.append(259) == "t")
-        #expect(try detokenizer.append(259) == " t")
+        #expect(detokenizer.append(1) == "")
+        #expect(detokenizer.append(259) == "t")
+        #expect(detokenizer.append(259) == " t")
         #expect(detokenizer.finish() == "")
-        #expect(try detokenizer.append(259) == "t", "finishing begins a new text")
+        #expect(detokenizer.append(259) == "t", "finishing begins a new text")
     }
 
-    @Test func idsOutOfRangeAreRefusedAndLeftOut() throws {
+    @Test func idsOutOfRangeArePassedOver() throws {
         var detokenizer = StreamingDetokenizer(try GoldenVocabulary.tinyowl.tokenizer())
-        #expect(try detokenizer.append(3 + 0xC3) == "")
-        #expect(throws: Owl2Error.self) { try detokenizer.append(768) }
-        #expect(throws: Owl2Error.self) { try detokenizer.append(-200) }
-        #expect(try detokenizer.append(3 + 0xA9) == "é")
+        #expect([3 + 0xC3, 768, -200, .max, 3 + 0xA9].map { detokenizer.append($0) } == ["", "", "", "", "é"])
     }
 }
