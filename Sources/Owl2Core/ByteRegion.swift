@@ -15,7 +15,7 @@ public struct ByteRegion: @unchecked Sendable {
 
     /// What the bytes are called in error messages: a file's path, as a rule.
     public let name: String
-    /// The bytes, valid while this value or a slice of it lives.
+    /// The bytes, valid while this value or a slice of it lives: hold on to the region while using them.
     public let bytes: UnsafeRawBufferPointer
     private let owner: AnyObject?
 

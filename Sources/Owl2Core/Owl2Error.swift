@@ -54,10 +54,11 @@ public struct Owl2Error: Error, Sendable {
     /// The error that caused this one.
     public var underlyingError: (any Error)?
 
-    /// An error of a code, with its one-line message.
+    /// An error of a code, with its one-line message. Control characters, which names in a file may hold, become spaces.
     public init(_ code: Code, _ message: String, subject: String? = nil, underlyingError: (any Error)? = nil) {
         self.code = code
-        self.message = message
+        let scalars = message.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }
+        self.message = String(String.UnicodeScalarView(scalars))
         self.subject = subject
         self.underlyingError = underlyingError
     }

@@ -44,7 +44,10 @@ enum TestModels {
         let name = "pytorch_model.bin"
         let region = try BundledModel.files.file(name)
         let tensor = try #require(Checkpoint(BundledModel.files).tensors[key])
-        let start = try #require(tensor.contents().bytes.baseAddress) - region.bytes.baseAddress! + 2 * element
+        let contents = tensor.contents()
+        let start = try withExtendedLifetime((contents, region)) {
+            try #require(contents.bytes.baseAddress) - #require(region.bytes.baseAddress) + 2 * element
+        }
         var data = Data(region.bytes)
         data[start] = UInt8(truncatingIfNeeded: bits)
         data[start + 1] = UInt8(truncatingIfNeeded: bits >> 8)

@@ -50,7 +50,7 @@ struct AnswerLoop {
             outcome.tokens.append(sampled.id)
             outcome.lastTokenIsPending = true
             if let logprobs = sampled.logprobs { outcome.logprobs.append(logprobs) }
-            show(matcher.append(try detokenizer.append(sampled.id)))
+            show(matcher.append(detokenizer.append(sampled.id)))
             if matcher.isStopped {
                 outcome.stopReason = .stop
                 return
