@@ -31,7 +31,7 @@ extension ByteRegion {
             message = "\(file): \(path(context)) is null, expected \(expected)"
         case .keyNotFound(let key, let context):
             message = "\(file): \(path(context, key)) is missing"
-        case .dataCorrupted(let context) where context.codingPath.isEmpty:  // see read(_:into:)
+        case .dataCorrupted(let context) where context.codingPath.isEmpty:
             message = "\(file): not valid JSON"
             code = .malformedFile
         case .dataCorrupted(let context):
@@ -46,15 +46,16 @@ extension ByteRegion {
 extension KeyedDecodingContainer {
     /// Replaces a default by the value of a key, if the key is there and not null.
     ///
-    /// - Throws: `DecodingError` with the path of the key, also for a number that the type cannot hold, where Foundation
-    ///   leaves the path out.
+    /// - Throws: `DecodingError` with the path of the key, also for a number that the type cannot hold, for which
+    ///   Foundation has an error of its own without a path.
     package func read<Value: Decodable>(_ key: Key, into value: inout Value) throws {
         do {
             value = try decodeIfPresent(Value.self, forKey: key) ?? value
-        } catch DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty {
+        } catch let error where !(error is DecodingError) {
+            let description = "expected \(Value.self), found a number that is none"
             throw DecodingError.dataCorrupted(
                 DecodingError.Context(
-                    codingPath: codingPath + [key], debugDescription: context.debugDescription, underlyingError: context.underlyingError))
+                    codingPath: codingPath + [key], debugDescription: description, underlyingError: error))
         }
     }
 }

@@ -83,7 +83,7 @@ public actor ChatSession {
         pendingCount = 0
     }
 
-    private func takeTurn(
+    func takeTurn(
         _ input: UserInput, _ progressHandler: Owl2Pipeline.ProgressHandler?, _ emit: (String) -> Void
     ) throws -> GenerationInfo {
         let turn = try prepareTurn(input)

@@ -162,7 +162,7 @@ public final class Owl2Pipeline: Sendable {
         GenerationStream { emit in try self.answer(input, parameters, progressHandler, emit) }
     }
 
-    private func answer(
+    func answer(
         _ input: UserInput, _ parameters: GenerateParameters, _ progressHandler: ProgressHandler?,
         _ emit: (String) -> Void
     ) throws -> GenerationInfo {

@@ -58,18 +58,17 @@ import Testing
     @Test("After a cancellation in an answer the conversation goes on") func cancelledAnswer() async throws {
         let owl = try await TestModels.bundled.value
         let chat = ChatSession(owl, parameters: GenerateParameters(maxNewTokens: 300, minNewTokens: 300))
+        let pieces = Collected<String>()
         let turn = Task {
-            var pieces = 0
-            let stream = chat.streamResponse(to: "Describe the image.", images: [TestModels.redCircle])
-            for try await _ in stream.text {
-                pieces += 1
-                if pieces == 4 { break }  // drops the stream
+            try await chat.takeTurn(UserInput(prompt: "Describe the image.", images: [TestModels.redCircle]), nil) {
+                pieces.append($0)
+                if pieces.values.count == 4 { withUnsafeCurrentTask { $0?.cancel() } }
             }
         }
-        _ = await turn.result
-        // the actor is free again once the work has stopped
-        let count = await chat.tokens.count
-        #expect(count > 4 && count < 300)
+        await #expect(throws: CancellationError.self) { try await turn.value }
+        #expect(pieces.values.count == 4)
+        let answer = await chat.tokens.suffix(from: chat.tokens.count - 4)
+        #expect(try pieces.values.joined().hasSuffix(owl.tokenizer.decode(Array(answer.suffix(1)))))
         try await compare(chat, owl, images: [TestModels.redCircle], "cancelled in an answer")
     }
 

@@ -151,15 +151,15 @@ import Testing
         let owl = try await owl()
         let input = UserInput(prompt: "Describe the image.", images: [TestModels.redCircle])
         let endless = GenerateParameters(maxNewTokens: 400, minNewTokens: 400)
+        let pieces = Collected<String>()
         let decoding = Task {
-            var pieces = 0
-            for try await _ in owl.generate(input, parameters: endless).text {
-                pieces += 1
-                if pieces == 2 { withUnsafeCurrentTask { $0?.cancel() } }
+            try owl.answer(input, endless, nil) {
+                pieces.append($0)
+                if pieces.values.count == 2 { withUnsafeCurrentTask { $0?.cancel() } }
             }
-            return pieces
         }
         await #expect(throws: CancellationError.self) { try await decoding.value }
+        #expect(pieces.values.count == 2)
         for stage in [PipelineProgress.Stage.encodingImages, .prefill] {
             let working = Task {
                 try await owl.respond(to: "Describe the image.", images: [TestModels.redCircle]) { progress in
@@ -168,6 +168,33 @@ import Testing
             }
             await #expect(throws: CancellationError.self) { try await working.value }
         }
+    }
+
+    @Test("Dropping a stream, or cancelling its reader, stops the work", .timeLimit(.minutes(1)))
+    func droppedStream() async throws {
+        let stopped = Collected<Int>()
+        func endless(_ number: Int) -> GenerationStream {
+            GenerationStream { emit in
+                defer { stopped.append(number) }
+                while true {
+                    try await Task.sleep(for: .milliseconds(1))
+                    emit("x")
+                }
+            }
+        }
+        func readTwo(_ stream: GenerationStream) async throws {
+            var pieces = 0
+            for try await _ in stream.text {
+                pieces += 1
+                if pieces == 2 { break }
+            }
+        }
+        try await readTwo(endless(1))
+        while !stopped.values.contains(1) { try await Task.sleep(for: .milliseconds(1)) }
+        let reader = Task { for try await _ in endless(2).text {} }
+        reader.cancel()
+        await #expect(throws: CancellationError.self) { try await reader.value }
+        while !stopped.values.contains(2) { try await Task.sleep(for: .milliseconds(1)) }
     }
 
     @Test("Requests at the same time do not disturb each other") func concurrency() async throws {
