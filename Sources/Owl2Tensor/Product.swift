@@ -50,7 +50,7 @@ extension Compute {
 
     /// For one row: about 256 kB of weights a task, but a task for every thread.
     private static func outputsPerTask(_ weight: WeightMatrix, _ threads: Int) -> Int {
-        let bySize = 262_144 / max(1, weight.columnCount * weight.elementType.byteCount)
+        let bySize = 262_144 / max(1, weight.elementType.byteCount(ofRow: weight.columnCount))
         let byThreads = weight.rowCount / threads
         return max(8, min(bySize, byThreads) / 8 * 8)
     }
@@ -85,7 +85,7 @@ extension Compute {
 extension WeightMatrix {
     /// Where a row begins; may be called for the row behind the last.
     func row(_ index: Int) -> UnsafeRawPointer? {
-        storage.bytes.baseAddress.map { $0 + index * columnCount * elementType.byteCount }
+        storage.bytes.baseAddress.map { $0 + index * elementType.byteCount(ofRow: columnCount) }
     }
 }
 

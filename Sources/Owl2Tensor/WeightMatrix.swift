@@ -21,7 +21,8 @@ public struct WeightMatrix: Sendable {
     ///   - elementType: The type of the stored elements.
     ///   - storage: `rowCount * columnCount` elements; another size is a programmer's error.
     public init(rowCount: Int, columnCount: Int, elementType: ElementType, storage: ByteRegion) {
-        precondition(storage.count == rowCount * columnCount * elementType.byteCount, "size of \(storage.name)")
+        precondition(columnCount % elementType.blockElementCount == 0, "row of \(storage.name)")
+        precondition(storage.count == rowCount * elementType.byteCount(ofRow: columnCount), "size of \(storage.name)")
         self.rowCount = rowCount
         self.columnCount = columnCount
         self.elementType = elementType
