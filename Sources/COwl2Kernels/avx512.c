@@ -3,7 +3,7 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "conversions.h"
+#include "blocks.h"
 #include "owl2_kernels.h"
 
 #define LANES 16

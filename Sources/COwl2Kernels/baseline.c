@@ -1,7 +1,7 @@
 // Kernels for what every processor of the architecture has: SSE2 on x86-64, NEON on arm64.
 #include <math.h>
 
-#include "conversions.h"
+#include "blocks.h"
 #include "owl2_kernels.h"
 
 #define LANES 4

@@ -1,7 +1,7 @@
 // The naive twins of all kernels: one loop per formula, sums in double precision.
 #include <math.h>
 
-#include "conversions.h"
+#include "blocks.h"
 #include "owl2_kernels.h"
 
 static float element(owl2_type type, const void *w, size_t i) {
@@ -36,6 +36,7 @@ static void combine(const float *a, size_t a_stride, size_t m, const float *b, s
 }
 
 static void widen(owl2_type type, const void *w, size_t n, float *y) {
+    if (type >= OWL2_Q8_0) return owl2_widen_blocks(type, w, n, y);
     for (size_t i = 0; i < n; i++) y[i] = element(type, w, i);
 }
 

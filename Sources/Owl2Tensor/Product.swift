@@ -8,6 +8,10 @@ extension ElementType {
         case .float32: OWL2_F32
         case .float16: OWL2_F16
         case .bfloat16: OWL2_BF16
+        case .q8_0: OWL2_Q8_0
+        case .q4_0: OWL2_Q4_0
+        case .q4_k: OWL2_Q4_K
+        case .q6_k: OWL2_Q6_K
         }
     }
 }

@@ -24,7 +24,7 @@ import Testing
         (6, 49, 31), (9, 100, 2049), (33, 97, 129),
     ].map(ProductCase.init)
 
-    @Test("Products with stored weights", arguments: availableSets, ElementType.allCases)
+    @Test("Products with stored weights", arguments: availableSets, floatTypes)
     func product(set: InstructionSet, type: ElementType) throws {
         let kernels = try #require(set.kernels).pointee
         for size in Self.productCases {
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test("A row's product does not depend on how many rows there are", arguments: availableSets, ElementType.allCases)
+    @Test("A row's product does not depend on how many rows there are", arguments: availableSets, floatTypes)
     func productOfOneRow(set: InstructionSet, type: ElementType) throws {
         let kernels = try #require(set.kernels).pointee
         var numbers = TestNumbers(3)

@@ -30,6 +30,7 @@ struct TestNumbers {
         case .float32: bytes = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
         case .bfloat16: bytes = values.flatMap { value in (2..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
         case .float16: bytes = values.flatMap { value in (0..<2).map { UInt8(truncatingIfNeeded: halfBits(value) >> ($0 * 8)) } }
+        case .q8_0, .q4_0, .q4_k, .q6_k: preconditionFailure("blocks are made by a quantiser")
         }
         // one byte in front: stored weights have any alignment
         let region = ByteRegion(name: "weights", copying: [0] + bytes)
@@ -69,3 +70,6 @@ func expectClose(
 
 /// The instruction sets of this machine.
 let availableSets = InstructionSet.allCases.filter(\.isAvailable)
+
+/// The types that are stored element by element.
+let floatTypes = ElementType.allCases.filter { !$0.isQuantized }

@@ -8,8 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// How an element of a weight is stored.
-typedef enum { OWL2_F32 = 0, OWL2_F16 = 1, OWL2_BF16 = 2 } owl2_type;
+// How a weight is stored: element by element, or in GGUF's blocks of 32 (Q8_0, Q4_0) or 256 (Q4_K, Q6_K) elements.
+typedef enum {
+    OWL2_F32 = 0,
+    OWL2_F16 = 1,
+    OWL2_BF16 = 2,
+    OWL2_Q8_0 = 3,
+    OWL2_Q4_0 = 4,
+    OWL2_Q4_K = 5,
+    OWL2_Q6_K = 6,
+} owl2_type;
 
 // The instruction sets that kernels are built for, slowest first.
 typedef enum { OWL2_TIER_BASELINE = 0, OWL2_TIER_AVX2 = 1, OWL2_TIER_AVX512 = 2, OWL2_TIER_COUNT = 3 } owl2_tier;
@@ -26,7 +34,7 @@ typedef struct {
     void (*combine)(const float *a, size_t a_stride, size_t m, const float *b, size_t b_stride, size_t n, size_t k,
                     float *c, size_t c_stride, bool accumulate);
 
-    // y = float of the n stored elements at w.
+    // y = float of the n stored elements at w, whole blocks of them.
     void (*widen)(owl2_type type, const void *w, size_t n, float *y);
 
     // x = softmax(x * scale) over n elements.
