@@ -14,7 +14,7 @@ import Testing
         #expect(one.values == many.values)
     }
 
-    @Test("OpenBLAS gives the same numbers", arguments: ElementType.allCases)
+    @Test("OpenBLAS gives the same numbers", arguments: floatTypes)
     func openBLAS(type: ElementType) throws {
         var numbers = TestNumbers(6)
         let x = numbers.matrix(11, 700), weight = numbers.weights(1100, 700, type), bias = numbers.array(1100)
