@@ -9,7 +9,7 @@ import Testing
 
     @Test("Which instruction sets are tested here") func instructionSets() {
         let absent = InstructionSet.allCases.filter { !$0.isAvailable }
-        print("kernels tested: \(availableSets); this machine lacks: \(absent)")
+        print("kernels tested: \(availableSets); not on this machine: \(absent)")
         #expect(availableSets.contains(.baseline))
         #expect(availableSets.contains(.best))
     }

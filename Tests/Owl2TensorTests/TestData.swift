@@ -39,6 +39,16 @@ struct TestNumbers {
     }
 }
 
+extension TestNumbers {
+    /// The same weights as Float32.
+    func wide(_ weight: WeightMatrix) -> WeightMatrix {
+        let values = weight.elementType.float32(weight.storage)
+        return WeightMatrix(
+            rowCount: weight.rowCount, columnCount: weight.columnCount, elementType: .float32,
+            storage: ByteRegion(name: "wide", copying: values.withUnsafeBytes { Array($0) }))
+    }
+}
+
 /// The half below a number in magnitude.
 func halfBits(_ value: Float) -> UInt16 {
     let bits = value.bitPattern

@@ -20,7 +20,15 @@ typedef enum {
 } owl2_type;
 
 // The instruction sets that kernels are built for, slowest first.
-typedef enum { OWL2_TIER_BASELINE = 0, OWL2_TIER_AVX2 = 1, OWL2_TIER_AVX512 = 2, OWL2_TIER_COUNT = 3 } owl2_tier;
+typedef enum {
+    OWL2_TIER_BASELINE = 0,
+    OWL2_TIER_DOTPROD = 1,
+    OWL2_TIER_AVX2 = 2,
+    OWL2_TIER_AVXVNNI = 3,
+    OWL2_TIER_AVX512 = 4,
+    OWL2_TIER_AVX512VNNI = 5,
+    OWL2_TIER_COUNT = 6,
+} owl2_tier;
 
 typedef struct {
     const char *name;
