@@ -28,10 +28,11 @@ struct ModelOptions: ParsableArguments {
 
 /// How to compute.
 struct ComputeOptions: ParsableArguments {
-    @Option(parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
     var threads: Int?
 
-    @Option(parsing: .unconditional, help: "What multiplies matrices: own or openblas.")
+    @Option(parsing: .unconditional, help: "What multiplies matrices.")
     var backend = ComputeBackend.own
 
     func validate() throws {
@@ -44,7 +45,8 @@ struct ComputeOptions: ParsableArguments {
         if backend == .openblas { OpenBLASProcess.prepare(threadCount: threads) }
         defer { progress.clear() }
         let owl = try await Owl2Pipeline.load(
-            from: files, options: LoadOptions(threadCount: threads, backend: backend), progressHandler: progress.handler)
+            from: files, options: LoadOptions(threadCount: threads, backend: backend), progressHandler: progress.handler
+        )
         progress.clear()
         for warning in owl.diagnostics { StandardError.writeLine("warning: \(warning)") }
         return owl
