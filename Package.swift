@@ -46,7 +46,8 @@ let package = Package(
         .executableTarget(
             name: "Owl2CLI",
             dependencies: [
-                "Owl2Kit", "Owl2Bundled", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Owl2Kit", "Owl2Bundled", "COwl2OpenBLAS",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
         // Tests: one target per module
@@ -57,5 +58,6 @@ let package = Package(
         .testTarget(name: "Owl2ImageTests", dependencies: ["Owl2Image"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled"], resources: [.copy("Fixtures")]),
+        .testTarget(name: "Owl2CLITests", dependencies: ["Owl2CLI"]),
     ]
 )

@@ -84,6 +84,22 @@ extension Compute {
     public static var openBLASCoreName: String {
         String(cString: openblas_get_corename())
     }
+
+    /// The kernels that OpenBLAS should have chosen, where it took this processor for an older one; nil where its choice
+    /// is right. The name goes into the environment as `OPENBLAS_CORETYPE`, before the program starts.
+    public static var betterOpenBLASCoreName: String? {
+        betterOpenBLASCoreName(than: openBLASCoreName, on: .best)
+    }
+
+    static func betterOpenBLASCoreName(than name: String, on instructionSet: InstructionSet) -> String? {
+        let usingAVX2 = ["haswell", "zen", "excavator"], usingAVX512 = ["skylakex", "cooperlake", "sapphirerapids"]
+        let name = name.lowercased()
+        switch instructionSet {
+        case .baseline: return nil
+        case .avx2: return (usingAVX2 + usingAVX512).contains(name) ? nil : "Haswell"
+        case .avx512: return (usingAVX2 + usingAVX512).contains(name) ? nil : "SkylakeX"
+        }
+    }
 }
 
 extension WeightMatrix {

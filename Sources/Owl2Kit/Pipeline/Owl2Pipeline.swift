@@ -116,8 +116,9 @@ public final class Owl2Pipeline: Sendable {
                 "tokenizer.model has \(tokenizer.vocabularySize) pieces, the model's vocabulary only "
                     + "\(adjusted.decoder.vocabularySize)", subject: "tokenizer.model")
         }
-        if options.backend == .openblas {
-            diagnostics.append("OpenBLAS computes with its kernels for \(Compute.openBLASCoreName)")
+        if options.backend == .openblas, let better = Compute.betterOpenBLASCoreName {
+            diagnostics.append(
+                "OpenBLAS took the processor for \(Compute.openBLASCoreName) and is slow: set OPENBLAS_CORETYPE=\(better)")
         }
         self.configuration = adjusted
         self.diagnostics = diagnostics
