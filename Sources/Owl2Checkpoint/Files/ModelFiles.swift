@@ -40,10 +40,11 @@ public struct ModelFiles: Sendable {
     ///   - fileName: The file's name without a directory.
     /// - Throws: `Owl2Error` (`malformedFile` or `unsupportedFormat`).
     public init(gguf: ByteRegion, fileName: String) throws {
+        try checkIsNoPointer(gguf)
         guard GGUFFile.isGGUF(gguf) else {
             throw Owl2Error(
-                .malformedFile,
-                "\(gguf.name): expected a directory with the model's files or a GGUF file, found another file",
+                .unreadableFile,
+                "cannot read \(gguf.name): it is no GGUF file; expected one, or the directory that holds the model's files",
                 subject: gguf.name)
         }
         let file = try GGUFFile(gguf, fileName: fileName)

@@ -36,7 +36,6 @@ struct GGUFHeader {
 
     /// Reads all of the header.
     mutating func read() throws {
-        try checkIsNoPointer(region)
         guard GGUFFile.isGGUF(region) else {
             throw malformed("is no GGUF file: expected it to begin with 'GGUF', found \(region.count) other bytes")
         }

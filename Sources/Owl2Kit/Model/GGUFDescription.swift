@@ -111,9 +111,15 @@ struct GGUFDescription: ModelSource {
 extension GGUFDescription {
     /// The metadata that describes a model, from which all of the above is read again.
     ///
+    /// - Parameters:
+    ///   - source: Where the model is described.
+    ///   - vocabularySize: The rows of its embeddings.
     /// - Throws: `Owl2Error` for a description that makes no sense.
-    static func metadata(of source: any ModelSource) throws -> [(key: String, value: GGUFValue)] {
+    static func metadata(
+        of source: any ModelSource, vocabularySize: Int
+    ) throws -> [(key: String, value: GGUFValue)] {
         var configuration = try source.configuration(), writer = HyperparameterWriter()
+        configuration.decoder.vocabularySize = vocabularySize
         let preprocessing = try source.preprocessor(imageSize: configuration.vision.imageSize).configuration
         try configuration.visitHyperparameters(&writer)
         return writer.metadata + [

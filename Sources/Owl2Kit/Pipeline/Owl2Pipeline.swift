@@ -32,6 +32,8 @@ public struct PipelineProgress: Sendable {
         case encodingImages
         /// The prompt's rows through the decoder.
         case prefill
+        /// Writing weights in another type.
+        case quantizing
     }
 
     /// The stage.
