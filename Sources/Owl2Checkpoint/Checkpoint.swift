@@ -5,7 +5,7 @@ import Owl2Core
 /// Opening a checkpoint reads names, shapes and places alone. The elements stay in the files, which are mapped into
 /// memory, in the type in which they are stored. Where a directory has several kinds of files, the first of these is
 /// read: `model.safetensors.index.json` and its shards, `model.safetensors`, `pytorch_model.bin.index.json` and its
-/// shards, `pytorch_model.bin`.
+/// shards, `pytorch_model.bin`. The tensors of a GGUF file have the keys of the published checkpoint.
 public final class Checkpoint: Sendable {
     /// The files that the weights were found in.
     public let files: ModelFiles
@@ -24,6 +24,14 @@ public final class Checkpoint: Sendable {
     /// - Throws: `Owl2Error` when there are no weights, a file that an index names is absent, or one is malformed, of an
     ///   old format, or has a pickle that refers to more than tensors; `CancellationError`.
     public init(_ files: ModelFiles) throws {
+        if let gguf = files.gguf {
+            self.files = files
+            layout = "GGUF, 1 file"
+            diagnostics = []
+            tensors = try Self.tensors(of: gguf)
+            byteCount = tensors.values.reduce(0) { $0.addingReportingOverflow($1.byteCount).partialValue }
+            return
+        }
         let layout = try CheckpointLayout(of: files)
         var merged = ShardMerger(layout: layout)
         for fileName in layout.fileNames {
@@ -43,6 +51,23 @@ public final class Checkpoint: Sendable {
         diagnostics = merged.diagnostics
         byteCount = tensors.values.reduce(0) { $0.addingReportingOverflow($1.byteCount).partialValue }
     }
+
+    /// The tensors by the keys of the published checkpoint. One of an unknown name keeps it.
+    private static func tensors(of file: GGUFFile) throws -> [String: StoredTensor] {
+        var tensors: [String: StoredTensor] = [:]
+        for tensor in file.tensors {
+            let key = GGUFTensorNames.key(ofName: tensor.name) ?? tensor.name
+            guard tensors.updateValue(tensor.renamed(key), forKey: key) == nil else {
+                throw Owl2Error(
+                    .malformedFile, "\(file.name): tensor '\(tensor.name)' is there under another name, too",
+                    subject: tensor.name)
+            }
+        }
+        return tensors
+    }
+
+    /// The name in GGUF of a checkpoint's key, or nil for a key that the model has no use for.
+    package static func ggufName(ofKey key: String) -> String? { GGUFTensorNames.name(ofKey: key) }
 }
 
 /// Which files hold the weights, and which tensors an index promises in them.

@@ -87,6 +87,17 @@ public struct ByteRegion: @unchecked Sendable {
         Owl2Error(.unreadableFile, "cannot read \(path): \(reason)", subject: path)
     }
 
+    /// Lets go of the memory that holds the bytes, if they are a mapped file's, which is read again when it is needed.
+    package func releasePages() {
+        guard owner is Mapping, let start = bytes.baseAddress else { return }
+        let pageSize = Int(getpagesize())
+        // Whole pages alone: the first and the last may belong to a neighbour that is in use.
+        let before = -Int(bitPattern: start) & (pageSize - 1)
+        let byteCount = max(0, bytes.count - before) / pageSize * pageSize
+        guard byteCount > 0 else { return }
+        madvise(UnsafeMutableRawPointer(mutating: start + before), byteCount, MADV_DONTNEED)
+    }
+
     /// The part of the region at the given byte offsets, which keeps the whole alive.
     ///
     /// - Parameter range: Offsets within `0 ..< count`; anything else is a programmer's error.

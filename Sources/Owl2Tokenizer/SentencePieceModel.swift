@@ -55,6 +55,20 @@ struct SentencePieceModel {
     private var treatsWhitespaceAsSuffix = false
     private var hasCharacterMap = false
 
+    /// A model of the kind that is supported.
+    init(
+        pieces: [Piece], hasByteFallback: Bool, hasDummyPrefix: Bool, unknownSurface: String, beginningPiece: String,
+        endPiece: String, padPiece: String
+    ) {
+        self.pieces = pieces
+        self.hasByteFallback = hasByteFallback
+        self.hasDummyPrefix = hasDummyPrefix
+        self.unknownSurface = unknownSurface
+        self.beginningPiece = beginningPiece
+        self.endPiece = endPiece
+        self.padPiece = padPiece
+    }
+
     /// Reads the whole file.
     ///
     /// - Throws: `Owl2Error`: `malformedFile` for what is no model, `unsupportedFormat` for a model of another kind.

@@ -42,11 +42,29 @@ public final class Tokenizer: Sendable {
     ///   - configuration: The settings of `tokenizer_config.json`.
     /// - Throws: `Owl2Error`: `malformedFile` when the bytes are no sound SentencePiece model, `unsupportedFormat` when
     ///   the model is of another kind than byte-pair encoding, or normalises text.
-    public init(model: ByteRegion, configuration: TokenizerConfiguration) throws {
-        let (content, vocabulary) = try withExtendedLifetime(model) {
-            let content = try SentencePieceModel(model)
-            return (content, try Vocabulary(content, model))
-        }
+    public convenience init(model: ByteRegion, configuration: TokenizerConfiguration) throws {
+        try self.init(SentencePieceModel(model), text: model, configuration: configuration)
+    }
+
+    /// A tokenizer of a vocabulary.
+    ///
+    /// - Parameters:
+    ///   - vocabulary: The pieces and what they are for.
+    ///   - name: What error messages call the vocabulary's file.
+    ///   - configuration: The settings of `tokenizer_config.json`.
+    /// - Throws: `Owl2Error` (`malformedFile`) for a vocabulary that contradicts itself.
+    package convenience init(
+        _ vocabulary: TokenizerVocabulary, name: String, configuration: TokenizerConfiguration
+    ) throws {
+        let text = ByteRegion(name: name, copying: vocabulary.pieces.flatMap { Array($0.text.utf8) })
+        try self.init(SentencePieceModel(vocabulary, text: text), text: text, configuration: configuration)
+    }
+
+    /// A tokenizer of a model whose pieces refer to offsets in `text`.
+    private init(
+        _ content: SentencePieceModel, text model: ByteRegion, configuration: TokenizerConfiguration
+    ) throws {
+        let vocabulary = try withExtendedLifetime(model) { try Vocabulary(content, model) }
         func controlID(_ piece: String) -> Int? {
             vocabulary.id(of: piece).flatMap { vocabulary.kinds[$0] == .control ? $0 : nil }
         }

@@ -8,7 +8,7 @@ struct Inspect: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Show a model's configuration, its parameters and bytes by part, and what is wrong with its weights.")
 
-    @Argument(help: "The model's directory; the small model inside the program if absent.")
+    @Argument(help: "The model's directory or GGUF file; the small model inside the program if absent.")
     var model: FilePath?
 
     @Flag(inversion: .prefixedNo, help: "Read all weights and count what is NaN or infinite.")
@@ -20,7 +20,7 @@ struct Inspect: AsyncParsableCommand {
     func run() async throws {
         let progress = ProgressLine()
         defer { progress.clear() }
-        let files = try model.map { try ModelFiles(directory: $0.url) } ?? BundledModel.files
+        let files = try model.map { try ModelFiles(at: $0.url) } ?? BundledModel.files
         let inspection = try await ModelInspection.inspect(
             files, checkingValues: values, progressHandler: progress.handler)
         progress.clear()
@@ -44,6 +44,7 @@ extension InspectionReport {
         let tables = [Self.aligned(configurationRows, rightAligned: []), Self.aligned(partRows, rightAligned: [1, 2])]
         let findings = [
             Self.list("missing or unusable", inspection.problems), Self.list("unexpected", inspection.unexpected),
+            inspection.fallbacks.isEmpty ? "" : Self.list("stored in another type than asked for", fallbackLines),
             hasCheckedValues ? Self.list("NaN or infinite", nonFiniteLines) : "NaN or infinite: not looked for\n",
         ]
         return tables.joined(separator: "\n") + "\n" + findings.joined()
@@ -51,6 +52,10 @@ extension InspectionReport {
 
     private var nonFiniteLines: [String] {
         inspection.nonFinite.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value) elements" }
+    }
+
+    private var fallbackLines: [String] {
+        inspection.fallbacks.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
     }
 
     private var configurationRows: [[String]] {
@@ -137,6 +142,7 @@ extension InspectionReport {
                 ("tensors", .object(types.map { ($0.key, .integer($0.value)) })),
             ])
         }
+        let fallbacks = inspection.fallbacks.sorted { $0.key < $1.key }.map { ($0.key, JSONText.string($0.value)) }
         let nonFinite = inspection.nonFinite.sorted { $0.key < $1.key }.map { ($0.key, JSONText.integer($0.value)) }
         return .object([
             ("model", .string(name)), ("weights", .string(inspection.layout)),
@@ -152,6 +158,7 @@ extension InspectionReport {
             ),
             ("parts", .array(parts)), ("parameters", .integer(parameterCount)), ("bytes", .integer(byteCount)),
             ("missing", .strings(inspection.problems)), ("unexpected", .strings(inspection.unexpected)),
+            ("fallbacks", .object(fallbacks)),
             ("non_finite", hasCheckedValues ? .object(nonFinite) : .null),
         ])
     }

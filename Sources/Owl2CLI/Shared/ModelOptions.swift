@@ -17,12 +17,12 @@ struct FilePath: ExpressibleByArgument {
 struct ModelOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("The model's directory; the small model inside the program if absent.", valueName: "dir"))
+        help: ArgumentHelp("The model's directory or GGUF file; the small model inside the program if absent.", valueName: "path"))
     var model: FilePath?
 
     /// The model's files.
     func files() throws -> ModelFiles {
-        try model.map { try ModelFiles(directory: $0.url) } ?? BundledModel.files
+        try model.map { try ModelFiles(at: $0.url) } ?? BundledModel.files
     }
 }
 

@@ -18,6 +18,7 @@ final class ProgressLine: Sendable {
             case .loading: "loading"
             case .encodingImages: "looking at the pictures"
             case .prefill: "reading the prompt"
+            case .quantizing: "quantizing"
             }
         let text = "\(stage): \(Int(min(max(progress.fractionCompleted, 0), 1) * 100)) %"
         shown.withLock { last in

@@ -1,18 +1,63 @@
 import Foundation
 import Owl2Core
 
-/// The files of one model by name: those of a directory, or bytes that the program carries in itself.
+/// The files of one model by name: those of a directory, bytes that the program carries in itself, or the one GGUF file
+/// that holds everything.
 public struct ModelFiles: Sendable {
     private enum Source: Sendable {
         case directory
         case embedded([String: ByteRegion])
+        case gguf(GGUFFile, ByteRegion)
     }
 
-    /// The directory's path, or the name that was given for embedded files.
+    /// The architecture that a GGUF file must name.
+    package static let architecture = "mplug_owl2"
+
+    /// The path of the directory or GGUF file, or the name that was given for embedded files.
     public let name: String
     /// The names of all files, sorted, as they were when this value was made.
     public let names: [String]
     private let source: Source
+
+    /// The model at a place: a directory in the layout in which models are published, or a GGUF file.
+    ///
+    /// - Parameter url: The directory or the file.
+    /// - Throws: `Owl2Error`: `unreadableFile` when it is absent or cannot be read, `malformedFile` or `unsupportedFormat`
+    ///   for a file that is no sound GGUF file of this model's architecture.
+    public init(at url: URL) throws {
+        var status = stat()
+        guard url.isFileURL, stat(url.path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else {
+            try self.init(directory: url)
+            return
+        }
+        try self.init(gguf: ByteRegion(mappingFile: url.path), fileName: url.lastPathComponent)
+    }
+
+    /// A model in the bytes of a GGUF file.
+    ///
+    /// - Parameters:
+    ///   - gguf: The whole file.
+    ///   - fileName: The file's name without a directory.
+    /// - Throws: `Owl2Error` (`malformedFile` or `unsupportedFormat`).
+    public init(gguf: ByteRegion, fileName: String) throws {
+        try checkIsNoPointer(gguf)
+        guard GGUFFile.isGGUF(gguf) else {
+            throw Owl2Error(
+                .unreadableFile,
+                "cannot read \(gguf.name): it is no GGUF file; expected one, or the directory that holds the model's files",
+                subject: gguf.name)
+        }
+        let file = try GGUFFile(gguf, fileName: fileName)
+        try file.checkArchitecture(Self.architecture)
+        name = gguf.name
+        names = [fileName]
+        source = .gguf(file, gguf)
+    }
+
+    /// The GGUF file that is the model, if it is one.
+    package var gguf: GGUFFile? {
+        if case .gguf(let file, _) = source { file } else { nil }
+    }
 
     /// The files of a directory.
     ///
@@ -75,6 +120,12 @@ public struct ModelFiles: Sendable {
                     subject: path(of: fileName))
             }
             return region
+        case .gguf(_, let region):
+            guard names == [fileName] else {
+                throw Owl2Error(
+                    .unreadableFile, "cannot read \(fileName): \(name) is a single GGUF file", subject: fileName)
+            }
+            return region
         }
     }
 
@@ -98,6 +149,8 @@ public struct ModelFiles: Sendable {
             return lstat(path(of: fileName), &status) == 0 || errno != ENOENT
         case .embedded(let files):
             return files[fileName] != nil
+        case .gguf:
+            return names == [fileName]
         }
     }
 

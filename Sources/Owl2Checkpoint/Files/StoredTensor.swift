@@ -1,11 +1,13 @@
 import Owl2Core
 import Owl2Tensor
 
-/// A type that files of weights can hold, by its name in safetensors.
+/// A type that files of weights can hold, by its name in safetensors or, for blocks, in GGUF.
 struct StoredType: Hashable, Sendable {
     let name: String
-    /// Bytes of one element.
+    /// Bytes of one element, or of one block of a type that is stored in blocks.
     let byteCount: Int
+    /// Elements of one block; one for a type that is not stored in blocks.
+    var blockElementCount: Int { elementType?.blockElementCount ?? 1 }
     /// The type in which the model's arithmetic can use it, where it can.
     let elementType: ElementType?
 
@@ -13,6 +15,11 @@ struct StoredType: Hashable, Sendable {
         self.name = name
         self.byteCount = byteCount
         self.elementType = elementType
+    }
+
+    /// A type of blocks.
+    private init(_ elementType: ElementType) {
+        self.init(elementType.rawValue.uppercased(), elementType.blockByteCount, elementType)
     }
 
     static let float32 = StoredType("F32", 4, .float32)
@@ -25,6 +32,10 @@ struct StoredType: Hashable, Sendable {
     static let int8 = StoredType("I8", 1)
     static let uint8 = StoredType("U8", 1)
     static let bool = StoredType("BOOL", 1)
+    static let q8_0 = StoredType(.q8_0)
+    static let q4_0 = StoredType(.q4_0)
+    static let q4_k = StoredType(.q4_k)
+    static let q6_k = StoredType(.q6_k)
 
     /// The types of whole bytes by their names in safetensors.
     static let named: [String: StoredType] = {
@@ -45,14 +56,14 @@ public struct StoredTensor: Sendable {
     public let shape: [Int]
     /// The type of the elements, or nil for one that the model's arithmetic has no use for.
     public var elementType: ElementType? { type.elementType }
-    /// The name of the stored type as safetensors writes it, such as `F16` or `I64`.
+    /// The name of the stored type as safetensors or GGUF writes it, such as `F16`, `I64` or `Q4_K`.
     public var storedTypeName: String { type.name }
     /// The name of the file that holds the tensor.
     public let fileName: String
     /// The number of elements.
     public let elementCount: Int
     /// The number of bytes of all elements.
-    public var byteCount: Int { elementCount * type.byteCount }
+    public var byteCount: Int { elementCount / type.blockElementCount * type.byteCount }
 
     let type: StoredType
     private let storage: ByteRegion
@@ -61,7 +72,7 @@ public struct StoredTensor: Sendable {
 
     /// A tensor whose elements lie row by row; `storage` holds exactly them.
     init(name: String, shape: [Int], elementCount: Int, type: StoredType, fileName: String, storage: ByteRegion) {
-        precondition(storage.count == elementCount * type.byteCount, "size of \(name)")
+        precondition(storage.count == elementCount / type.blockElementCount * type.byteCount, "size of \(name)")
         self.name = name
         self.shape = shape
         self.elementCount = elementCount
@@ -92,6 +103,21 @@ public struct StoredTensor: Sendable {
             self.storage = storage[start..<storage.count]
             self.strides = strides
         }
+    }
+
+    /// The same tensor under another name.
+    func renamed(_ name: String) -> StoredTensor {
+        StoredTensor(renaming: self, to: name)
+    }
+
+    private init(renaming tensor: StoredTensor, to name: String) {
+        self.name = name
+        shape = tensor.shape
+        elementCount = tensor.elementCount
+        type = tensor.type
+        fileName = tensor.fileName
+        storage = tensor.storage
+        strides = tensor.strides
     }
 
     /// The elements, row by row, little-endian, at any alignment.

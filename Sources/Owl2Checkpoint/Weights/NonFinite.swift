@@ -3,11 +3,13 @@ import Owl2Core
 extension StoredTensor {
     /// The number of elements that are NaN or infinite.
     ///
-    /// All elements are read once, as fast as memory or disk give them. Types without such values have none.
+    /// All elements are read once, as fast as memory or disk give them. Types without such values have none; a block whose
+    /// scale or minimum is not finite has no element that is.
     ///
     /// - Returns: The count.
     /// - Throws: `CancellationError`.
     public func nonFiniteCount() throws -> Int {
+        if let scales = BlockScales(type) { return try scales.nonFiniteElementCount(in: contents()) }
         guard let pattern = NonFinitePattern(type) else { return 0 }
         let region = contents()
         let blockByteCount = 1 << 24
@@ -17,6 +19,38 @@ extension StoredTensor {
             count += pattern.count(in: region[start..<min(start + blockByteCount, region.count)])
         }
         return count
+    }
+}
+
+/// Where the half-precision scales lie in a block of a quantised type.
+private struct BlockScales {
+    private let type: StoredType
+    private let offsets: [Int]
+
+    /// The scales of a type, or nil for one that is not stored in blocks.
+    init?(_ type: StoredType) {
+        switch type.elementType {
+        case .q8_0, .q4_0: offsets = [0]
+        case .q4_k: offsets = [0, 2]
+        case .q6_k: offsets = [208]
+        case .float32, .float16, .bfloat16, nil: return nil
+        }
+        self.type = type
+    }
+
+    /// The number of elements in blocks whose scales are not all finite.
+    func nonFiniteElementCount(in region: ByteRegion) throws -> Int {
+        let infinity: UInt16 = 0x7C00
+        var count = 0
+        for start in stride(from: 0, to: region.count, by: type.byteCount) {
+            if start % (type.byteCount << 16) == 0 { try Task.checkCancellation() }
+            let isFinite = offsets.allSatisfy {
+                let bits = region.bytes.loadUnaligned(fromByteOffset: start + $0, as: UInt16.self)
+                return UInt16(littleEndian: bits) & infinity != infinity
+            }
+            if !isFinite { count += type.blockElementCount }
+        }
+        return withExtendedLifetime(region) { count }
     }
 }
 

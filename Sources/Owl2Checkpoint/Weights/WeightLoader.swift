@@ -142,7 +142,7 @@ package struct WeightScope {
             return nil
         }
         guard let type = tensor.elementType else {
-            let expected = "expected F32, F16 or BF16"
+            let expected = "expected one of \(ElementType.allCases.map(\.storedName).joined(separator: ", "))"
             loader.problems.append("\(key) has type \(tensor.storedTypeName) in \(tensor.fileName), \(expected)")
             return nil
         }

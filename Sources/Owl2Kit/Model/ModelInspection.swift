@@ -26,6 +26,8 @@ public struct ModelInspection: Sendable {
     public let problems: [String]
     /// Weights that the model has no use for, and other warnings.
     public let unexpected: [String]
+    /// Weights of a GGUF file whose rows the type that was asked for cannot hold, with the type that they have.
+    public let fallbacks: [String: String]
     /// Keys whose tensors have NaN or infinite elements, and how many.
     public let nonFinite: [String: Int]
 
@@ -48,12 +50,13 @@ public struct ModelInspection: Sendable {
     ) throws {
         let checkpoint = try Checkpoint(files)
         let loader = WeightLoader(checkpoint)
-        configuration = Owl2Model.adjusting(try ModelConfiguration(files: files), to: loader)
+        configuration = Owl2Model.adjusting(try files.source.configuration(), to: loader)
         _ = Owl2Model(loader, configuration: configuration, compute: try Compute(threadCount: 1))
         layout = checkpoint.layout
         problems = loader.problems
         unexpected = checkpoint.diagnostics + loader.unexpectedKeys()
         parts = Self.parts(of: checkpoint)
+        fallbacks = try Self.fallbacks(of: checkpoint)
         nonFinite = checkingValues ? try Self.countNonFinite(checkpoint, progressHandler) : [:]
     }
 
@@ -77,6 +80,14 @@ public struct ModelInspection: Sendable {
                 byteCount: tensors.reduce(0) { $0 + $1.value.byteCount },
                 elementTypes: tensors.reduce(into: [:]) { $0[$1.value.storedTypeName, default: 0] += 1 })
         }
+    }
+
+    /// What the rules for types say of a file that was made for one.
+    private static func fallbacks(of checkpoint: Checkpoint) throws -> [String: String] {
+        guard let number = try checkpoint.files.gguf?.optional("general.file_type", as: Int.self),
+            let type = WeightType.allCases.first(where: { Int($0.fileType) == number })
+        else { return [:] }
+        return QuantizationPlan.fallbacks(in: checkpoint.tensors, WeightTypePolicy(type: type))
     }
 
     private static func countNonFinite(

@@ -32,6 +32,8 @@ public struct PipelineProgress: Sendable {
         case encodingImages
         /// The prompt's rows through the decoder.
         case prefill
+        /// Writing weights in another type.
+        case quantizing
     }
 
     /// The stage.
@@ -66,19 +68,19 @@ public final class Owl2Pipeline: Sendable {
     /// Rows that a prompt and its answer may have together.
     public var contextLength: Int { configuration.decoder.contextLength }
 
-    /// Loads a model from a directory in the published layout.
+    /// Loads a model from a directory in the published layout, or from a GGUF file that ``ModelQuantizer`` made.
     ///
     /// - Parameters:
-    ///   - directory: Holds `config.json`, `tokenizer.model` and the weights.
+    ///   - url: The GGUF file, or the directory that holds `config.json`, `tokenizer.model` and the weights.
     ///   - options: How to load.
     ///   - progressHandler: Sees how far loading is.
     /// - Returns: The pipeline.
     /// - Throws: `Owl2Error` with the file or key, what was expected and what was found; all missing and misshaped weights
     ///   are in one error.
     public static func load(
-        from directory: URL, options: LoadOptions = LoadOptions(), progressHandler: ProgressHandler? = nil
+        from url: URL, options: LoadOptions = LoadOptions(), progressHandler: ProgressHandler? = nil
     ) async throws -> Owl2Pipeline {
-        try await load(from: ModelFiles(directory: directory), options: options, progressHandler: progressHandler)
+        try await load(from: ModelFiles(at: url), options: options, progressHandler: progressHandler)
     }
 
     /// Loads a model from files that are mapped or embedded.
@@ -95,9 +97,9 @@ public final class Owl2Pipeline: Sendable {
         }
         report(0)
         let compute = try Compute(threadCount: options.threadCount, backend: options.backend)
-        let configuration = try ModelConfiguration(files: files)
-        tokenizer = try Tokenizer.load(from: files)
-        preprocessor = try ImagePreprocessor.load(from: files, imageSize: configuration.vision.imageSize)
+        let source = files.source, configuration = try source.configuration()
+        tokenizer = try source.tokenizer()
+        preprocessor = try source.preprocessor(imageSize: configuration.vision.imageSize)
         report(0.1)
         let checkpoint = try Checkpoint(files)
         report(0.5)
