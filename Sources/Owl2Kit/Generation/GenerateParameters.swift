@@ -78,8 +78,7 @@ extension GenerateParameters {
         try Self.require(minNewTokens >= 0, "minimum of new tokens", "at least 0", minNewTokens, "minNewTokens")
         try Self.require(
             minNewTokens <= maxNewTokens, "minimum of new tokens", "at most the maximum of \(maxNewTokens)",
-            minNewTokens,
-            "minNewTokens")
+            minNewTokens, "minNewTokens")
         try sampling.validate()
         try Self.require(
             repetitionPenalty > 0 && repetitionPenalty.isFinite, "repetition penalty", "a finite number above 0",
