@@ -61,7 +61,8 @@ struct AbstractorAttention: Sendable {
                 rowCount: keyRows, keys: k.row(picture * keyRows), values: v.row(picture * keyRows),
                 rowStride: k.columnCount, headStride: dimension)
             return AttentionGroup(
-                rows: picture * queryRows..<(picture + 1) * queryRows, pages: pages, visibleKeys: keyRows, keysPerRow: 0)
+                rows: picture * queryRows..<(picture + 1) * queryRows, pages: pages, visibleKeys: keyRows,
+                keysPerRow: 0)
         }
         return compute.attention(q, headCount: heads, headStride: dimension, groups: groups)
     }

@@ -75,7 +75,8 @@ public final class Compute: @unchecked Sendable {
         let threads = threadCount ?? Self.coreCount
         guard (1...Self.maximumThreadCount).contains(threads) else {
             throw Owl2Error(
-                .invalidInput, "threads: expected 1 to \(Self.maximumThreadCount), found \(threads)", subject: "threads")
+                .invalidInput, "threads: expected 1 to \(Self.maximumThreadCount), found \(threads)", subject: "threads"
+            )
         }
         let chosen = instructionSet ?? .best
         guard let kernels = chosen.kernels, let blockKernels = chosen.blockKernels else {

@@ -109,7 +109,8 @@ extension Compute {
         for first in stride(from: 0, to: weight.rowCount, by: panelRows) {
             let count = min(panelRows, weight.rowCount - first)
             forEachRow(of: count, width: weight.columnCount) { row in
-                kernels.widen(weight.elementType.kernelType, weight.row(first + row), weight.columnCount, panel.row(row))
+                kernels.widen(
+                    weight.elementType.kernelType, weight.row(first + row), weight.columnCount, panel.row(row))
             }
             cblas_sgemm(
                 CblasRowMajor, CblasNoTrans, CblasTrans, blasint(x.rowCount), blasint(count), blasint(x.columnCount), 1,

@@ -116,7 +116,8 @@ public struct VisionEncoder: Sendable {
         let embeddings = scope["embeddings"]
         // the convolution's stride is its size: a product with the flattened kernel, without a bias
         patchEmbedding = Linear(
-            weight: embeddings["patch_embed"].matrix("weight", shape: [width, configuration.channelCount, patch, patch]),
+            weight: embeddings["patch_embed"].matrix(
+                "weight", shape: [width, configuration.channelCount, patch, patch]),
             compute: compute)
         classToken = embeddings.array("cls_token", shape: [1, 1, width])
         positions = embeddings.table("position_embedding", shape: [1, configuration.rowCount, width])

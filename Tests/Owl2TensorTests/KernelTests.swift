@@ -139,7 +139,8 @@ import Testing
         let kernels = try #require(set.kernels).pointee
         for count in Self.lengths {
             var numbers = TestNumbers(UInt64(count))
-            let x = numbers.array(count, scale: 12) + [0, -0, 100, -100, 1e20, -1e20, 1e-20], up = numbers.array(x.count)
+            let x = numbers.array(count, scale: 12) + [0, -0, 100, -100, 1e20, -1e20, 1e-20],
+                up = numbers.array(x.count)
             func check(_ name: String, _ apply: (owl2_kernels, inout [Float]) -> Void) {
                 var found = x, expected = x
                 apply(kernels, &found)

@@ -27,9 +27,12 @@ struct TestNumbers {
         let values = array(rows * columns, scale: 0.5)
         let bytes: [UInt8]
         switch type {
-        case .float32: bytes = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
-        case .bfloat16: bytes = values.flatMap { value in (2..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
-        case .float16: bytes = values.flatMap { value in (0..<2).map { UInt8(truncatingIfNeeded: halfBits(value) >> ($0 * 8)) } }
+        case .float32:
+            bytes = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
+        case .bfloat16:
+            bytes = values.flatMap { value in (2..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
+        case .float16:
+            bytes = values.flatMap { value in (0..<2).map { UInt8(truncatingIfNeeded: halfBits(value) >> ($0 * 8)) } }
         case .q8_0, .q4_0, .q4_k, .q6_k: preconditionFailure("blocks are made by a quantiser")
         }
         // one byte in front: stored weights have any alignment

@@ -61,7 +61,8 @@ extension Owl2Pipeline {
         guard prompt.rowCount + tokens.count <= contextLength else {
             throw Owl2Error(
                 .contextExceeded,
-                "the prompt and an option need \(prompt.rowCount + tokens.count) rows, the context has \(contextLength)")
+                "the prompt and an option need \(prompt.rowCount + tokens.count) rows, the context has \(contextLength)"
+            )
         }
         return tokens
     }

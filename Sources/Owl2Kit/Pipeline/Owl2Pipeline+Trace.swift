@@ -49,7 +49,8 @@ extension Owl2Pipeline {
             let size = configuration.vision.imageSize
             tensors.append(
                 TracedTensor(
-                    name: "pixel_values", shape: [pixels.count, 3, size, size], values: .float32(pixels.flatMap { $0 })))
+                    name: "pixel_values", shape: [pixels.count, 3, size, size], values: .float32(pixels.flatMap { $0 }))
+            )
             keep("vision", [pixels.count, configuration.vision.rowCount], features)
             keep("image_embeds", [pixels.count, model.rowsPerImage], images)
         }

@@ -72,7 +72,8 @@ import Testing
         try await compare(chat, owl, images: [TestModels.redCircle], "cancelled in an answer")
     }
 
-    @Test("A turn that is cancelled or refused before its answer leaves no trace") func cancelledPrefill() async throws {
+    @Test("A turn that is cancelled or refused before its answer leaves no trace") func cancelledPrefill() async throws
+    {
         let owl = try await TestModels.bundled.value
         let chat = ChatSession(owl)
         _ = try await chat.respond(to: "What color is the circle?", images: [TestModels.redCircle])
