@@ -139,9 +139,9 @@ extension Compute {
         let usingAVX2 = ["haswell", "zen", "excavator"], usingAVX512 = ["skylakex", "cooperlake", "sapphirerapids"]
         let name = name.lowercased()
         switch instructionSet {
-        case .baseline: return nil
-        case .avx2: return (usingAVX2 + usingAVX512).contains(name) ? nil : "Haswell"
-        case .avx512: return (usingAVX2 + usingAVX512).contains(name) ? nil : "SkylakeX"
+        case .baseline, .neonDotProduct: return nil
+        case .avx2, .avxVNNI: return (usingAVX2 + usingAVX512).contains(name) ? nil : "Haswell"
+        case .avx512, .avx512VNNI: return (usingAVX2 + usingAVX512).contains(name) ? nil : "SkylakeX"
         }
     }
 }
