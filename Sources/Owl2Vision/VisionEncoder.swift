@@ -33,11 +33,12 @@ struct VisionAttention: Sendable {
         let rows = configuration.rowCount
         let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
         let groups = (0..<x.rowCount / rows).map { image in
-            let pages = KeyValuePages(headCount: heads, headDimension: dimension)
+            let pages = KeyValuePages(headCount: heads, headDimension: dimension, type: .f32)
             let first = fused.row(image * rows)
-            pages.append(
-                rowCount: rows, keys: first + dimension, values: first + 2 * dimension, rowStride: fused.columnCount,
-                headStride: 3 * dimension)
+            compute.append(
+                NewKeyValues(
+                    rowCount: rows, keys: first + dimension, values: first + 2 * dimension,
+                    rowStride: fused.columnCount, headStride: 3 * dimension), to: pages)
             return AttentionGroup(
                 rows: image * rows..<(image + 1) * rows, pages: pages, visibleKeys: rows, keysPerRow: 0)
         }

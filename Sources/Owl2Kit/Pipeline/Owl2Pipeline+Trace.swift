@@ -56,7 +56,7 @@ extension Owl2Pipeline {
         }
         var hidden = Array(repeating: [Matrix](), count: configuration.decoder.hiddenLayerCount + 1)
         let logits = try model.prefill(
-            splice(prompt, images), into: KVCache(configuration.decoder), wanting: .all,
+            splice(prompt, images), into: makeCache(), wanting: .all,
             observer: { index, rows in hidden[index].append(rows.gathering(Array(0..<rows.rowCount))) })
         for (index, rows) in hidden.enumerated() { keep("hidden.\(index)", [prompt.rowCount], rows) }
         keep("logits", [prompt.rowCount], [logits])

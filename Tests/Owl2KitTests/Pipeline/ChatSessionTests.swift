@@ -19,7 +19,7 @@ import Testing
         let embeddings = try await owl.embed(images).map(\.rows)
         let whole = try owl.model.prefill(
             owl.model.splice(tokens + next, imageMarkerID: Tokenizer.imageMarkerID, images: embeddings),
-            into: KVCache(owl.configuration.decoder), wanting: .last)
+            into: owl.makeCache(), wanting: .last)
         expectClose(cached.values, whole.values, ofLargest: 1e-5, what, sourceLocation: sourceLocation)
     }
 
