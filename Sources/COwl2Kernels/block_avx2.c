@@ -7,7 +7,6 @@
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"
-#include "transpose_256.h"
 
 #define BLOCK_TABLE owl2_block_kernels_avx2
 #define TABLE_NAME "AVX2"

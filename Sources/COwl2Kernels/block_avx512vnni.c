@@ -6,7 +6,6 @@
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"
-#include "transpose_256.h"
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
                              apply_to = function)
@@ -149,32 +148,59 @@ INLINE void direct(owl2_type type, const void *x, size_t m, const char *w, size_
 
 // ---------------------------------------------------------------- many rows: a panel of weights is packed first
 
+// Four columns of 32 bits of 16 blocks: lane j of v[d] is number d of the 16 bytes at rows[j] + offset.
+INLINE void four_columns(const char *const rows[16], size_t offset, __m512i v[4]) {
+    __m512i r[4];
+#pragma unroll
+    for (size_t j = 0; j < 4; j++) {
+        r[j] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(rows[j] + offset)));
+        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(rows[j + 4] + offset)), 1);
+        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(rows[j + 8] + offset)), 2);
+        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(rows[j + 12] + offset)), 3);
+    }
+    __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
+    __m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
+    v[0] = _mm512_unpacklo_epi64(a, c), v[1] = _mm512_unpackhi_epi64(a, c);
+    v[2] = _mm512_unpacklo_epi64(b, d), v[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+// The scales of 16 blocks of different rows.
+INLINE __m512 sixteen_scales(const char *const rows[16], size_t offset) {
+    uint16_t half[16];
+#pragma unroll
+    for (size_t j = 0; j < 16; j++) __builtin_memcpy(half + j, rows[j] + offset, 2);
+    __m128i low = _mm_setr_epi16(half[0], half[1], half[2], half[3], half[4], half[5], half[6], half[7]);
+    __m128i high = _mm_setr_epi16(half[8], half[9], half[10], half[11], half[12], half[13], half[14], half[15]);
+    return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
+}
+
 // Packs up to 32 weight rows: for partial sum c and stretch s, 8 steps of 4 elements for 32 outputs, as unsigned bytes;
 // the scales of 32 outputs stand in `scales` in the same order.
 INLINE void pack(owl2_type type, const char *w, size_t n, size_t groups, size_t stretches, uint8_t *panel, float *scales) {
     const size_t bytes = block_bytes(type);
-    for (size_t j0 = 0; j0 < OWL2_PANEL_OUTPUTS; j0 += 8) {
-        const char *row[8];
-        for (size_t j = 0; j < 8; j++) row[j] = w + (j0 + j < n ? j0 + j : n - 1) * groups * bytes;
+    const __m512i low_bits = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
+    for (size_t j0 = 0; j0 < OWL2_PANEL_OUTPUTS; j0 += 16) {
+        const char *row[16];
+        for (size_t j = 0; j < 16; j++) row[j] = w + (j0 + j < n ? j0 + j : n - 1) * groups * bytes;
         for (size_t group = 0; group < groups; group++) {
-            size_t at = group % 16 * stretches + group / 16;
-            __m256i r[8];
-            for (size_t j = 0; j < 8; j++) {
-                const char *block = row[j] + group * bytes;
-                uint16_t half;
-                __builtin_memcpy(&half, block, 2);
-                scales[at * OWL2_PANEL_OUTPUTS + j0 + j] = _cvtsh_ss(half);
-                if (type == OWL2_Q8_0) {
-                    r[j] = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(block + 2)), _mm256_set1_epi8((char)0x80));
-                } else {
-                    __m128i q = _mm_loadu_si128((const __m128i *)(block + 2));
-                    __m256i both = _mm256_set_m128i(_mm_srli_epi16(q, 4), q);
-                    r[j] = _mm256_and_si256(both, _mm256_set1_epi8(15));
+            size_t at = group % 16 * stretches + group / 16, offset = group * bytes;
+            __m512i step[8];
+            four_columns(row, offset + 2, step);
+            if (type == OWL2_Q8_0) {
+                four_columns(row, offset + 18, step + 4);
+#pragma unroll
+                for (size_t d = 0; d < 8; d++) step[d] = _mm512_xor_si512(step[d], sign);
+            } else {
+#pragma unroll
+                for (size_t d = 0; d < 4; d++) {
+                    step[d + 4] = _mm512_and_si512(_mm512_srli_epi16(step[d], 4), low_bits);
+                    step[d] = _mm512_and_si512(step[d], low_bits);
                 }
             }
-            owl2_transpose_8x8(r);
             uint8_t *to = panel + at * 32 * OWL2_PANEL_OUTPUTS + j0 * 4;
-            for (size_t d = 0; d < 8; d++) _mm256_store_si256((__m256i *)(to + d * 4 * OWL2_PANEL_OUTPUTS), r[d]);
+#pragma unroll
+            for (size_t d = 0; d < 8; d++) _mm512_store_si512(to + d * 4 * OWL2_PANEL_OUTPUTS, step[d]);
+            _mm512_store_ps(scales + at * OWL2_PANEL_OUTPUTS + j0, sixteen_scales(row, offset));
         }
     }
 }
@@ -194,7 +220,7 @@ INLINE void packed_tile(owl2_type type, const size_t rows, const prepared_row *x
             __m512i dot[TILE_ROWS][2];
 #pragma unroll
             for (size_t i = 0; i < rows; i++)
-                dot[i][0] = dot[i][1] = _mm512_set1_epi32(-(x[i].sum[s * 16 + c] << offset_shift(type)));
+                dot[i][0] = dot[i][1] = _mm512_set1_epi32(-x[i].sum[s * 16 + c] * (1 << offset_shift(type)));
 #pragma unroll
             for (size_t d = 0; d < 8; d++) {
                 __m512i a = _mm512_load_si512(w + d * 128), b = _mm512_load_si512(w + d * 128 + 64);
@@ -231,10 +257,15 @@ INLINE void packed(owl2_type type, const void *x, size_t m, const char *w, size_
     size_t groups = k / OWL2_GROUP, stretches = owl2_stretches(k);
     uint8_t *panel = scratch;
     float *scales = (float *)(panel + stretches * 512 * OWL2_PANEL_OUTPUTS);
-    for (size_t j0 = 0; j0 < n; j0 += OWL2_PANEL_OUTPUTS) {
+    const size_t panel_bytes = groups * block_bytes(type) * OWL2_PANEL_OUTPUTS;
+    const size_t bytes_per_tile = panel_bytes * TILE_ROWS / m + 64;
+    for (size_t j0 = 0; j0 < n; j0 += OWL2_PANEL_OUTPUTS, w += panel_bytes) {
         size_t columns = n - j0 < OWL2_PANEL_OUTPUTS ? n - j0 : OWL2_PANEL_OUTPUTS;
-        pack(type, w + j0 * groups * block_bytes(type), columns, groups, stretches, panel, scales);
+        pack(type, w, columns, groups, stretches, panel, scales);
         for (size_t i0 = 0; i0 < m; i0 += TILE_ROWS) {
+            // the next panel comes from memory while this one is multiplied
+            for (size_t line = 0; line < bytes_per_tile; line += 64)
+                _mm_prefetch(w + panel_bytes + i0 / TILE_ROWS * bytes_per_tile + line, _MM_HINT_T1);
             size_t rows = m - i0 < TILE_ROWS ? m - i0 : TILE_ROWS;
             prepared_row row[TILE_ROWS];
             for (size_t i = 0; i < rows; i++)

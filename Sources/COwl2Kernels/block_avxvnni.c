@@ -5,7 +5,6 @@
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"
-#include "transpose_256.h"
 
 #define BLOCK_TABLE owl2_block_kernels_avxvnni
 #define TABLE_NAME "AVX-VNNI"

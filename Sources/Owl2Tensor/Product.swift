@@ -73,7 +73,7 @@ extension Compute {
     private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
         let type = weight.elementType, inputs = weight.columnCount
         let prepared = type.hasBlockKernels ? PreparedRows(x, self) : nil
-        let outputsPerTask = x.rowCount == 1 ? Self.outputsPerTask(weight, threadCount) : type.hasBlockKernels ? 32 : 48
+        let outputsPerTask = outputsPerTask(weight, rowCount: x.rowCount)
         let taskCount = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
         withOptionalPointer(bias) { bias in
             pool.forEach(taskCount) { task in
@@ -95,11 +95,13 @@ extension Compute {
         }
     }
 
-    /// For one row: about 256 kB of weights a task, but a task for every thread.
-    private static func outputsPerTask(_ weight: WeightMatrix, _ threads: Int) -> Int {
-        let bySize = 262_144 / max(1, weight.elementType.byteCount(ofRow: weight.columnCount))
-        let byThreads = weight.rowCount / threads
-        return max(8, min(bySize, byThreads) / 8 * 8)
+    /// For one row about 256 kB of weights a task; for many rows a few panels, of which the kernel fetches the next while
+    /// it multiplies one. There are several tasks for every thread.
+    private func outputsPerTask(_ weight: WeightMatrix, rowCount: Int) -> Int {
+        let panel = rowCount == 1 ? 8 : weight.elementType.hasBlockKernels ? 32 : 48
+        let most = rowCount == 1 ? 262_144 / max(1, weight.elementType.byteCount(ofRow: weight.columnCount)) : 4 * panel
+        let byThreads = rowCount == 1 ? weight.rowCount / threadCount : weight.rowCount / (8 * threadCount)
+        return max(panel, min(most, byThreads) / panel * panel)
     }
 
     /// Panels of weights are widened to Float32 and handed to sgemm, which brings its own threads.
