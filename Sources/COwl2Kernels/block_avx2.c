@@ -10,7 +10,7 @@
 
 #define BLOCK_TABLE owl2_block_kernels_avx2
 #define TABLE_NAME "AVX2"
-#define OFFSET_SHIFT(type) ((type) == OWL2_Q4_0 ? 3 : 0)
+#define OFFSET(type) ((type) == OWL2_Q4_0 ? 8 : 0)
 #define STEP(type, acc, w, x) step(type, acc, w, x)
 #define FINISH(type, acc) ((type) == OWL2_Q4_0 ? _mm256_madd_epi16(acc, _mm256_set1_epi16(1)) : (acc))
 

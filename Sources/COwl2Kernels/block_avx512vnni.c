@@ -1,5 +1,5 @@
 // Kernels for blocks with AVX-512 VNNI: vpdpbusd adds four products of an unsigned and a signed byte. Weights are made
-// unsigned by an offset (128 for Q8_0, 8 for Q4_0), which is taken back as offset * sum of the group's activations.
+// unsigned by an offset (128 for Q8_0, 8 for Q4_0), which is taken back by the prepared row's sums.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -14,7 +14,9 @@
 enum { TILE_ROWS = 6, DIRECT_ROWS = 4, DIRECT_MOST = 8, PREFETCH = 4096 };
 
 INLINE size_t block_bytes(owl2_type type) { return type == OWL2_Q8_0 ? 34 : 18; }
-INLINE int offset_shift(owl2_type type) { return type == OWL2_Q8_0 ? 7 : 3; }
+INLINE const int32_t *offsets(owl2_type type, const prepared_row *x) {
+    return type == OWL2_Q8_0 ? x->less128 : x->less8;
+}
 
 static void prepare(const float *x, size_t k, void *row) {
     prepared_row p = prepared_row_at(row, k);
@@ -32,7 +34,9 @@ static void prepare(const float *x, size_t k, void *row) {
         _mm_storeu_si128((__m128i *)q, _mm512_cvtsepi32_epi8(low));
         _mm_storeu_si128((__m128i *)(q + 64), _mm512_cvtsepi32_epi8(high));
         p.scale[group] = most / 127;
-        p.sum[group] = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+        int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
+        p.less8[group] = -8 * sum;
+        p.less128[group] = -128 * sum;
     }
 }
 
@@ -95,8 +99,7 @@ INLINE void direct_stretch(owl2_type type, const size_t rows, const char *w, con
         __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]), _mm512_unpackhi_epi32(s[0], s[1]));
         __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]), _mm512_unpackhi_epi32(s[2], s[3]));
         __m512i total = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-        __m512i offset = _mm512_slli_epi32(_mm512_load_si512(x[i].sum + stretch * 16), offset_shift(type));
-        total = _mm512_sub_epi32(total, offset);
+        total = _mm512_add_epi32(total, _mm512_load_si512(offsets(type, x + i) + stretch * 16));
         partial[i] = _mm512_fmadd_ps(
             _mm512_cvtepi32_ps(total), _mm512_mul_ps(scale, _mm512_load_ps(x[i].scale + stretch * 16)), partial[i]);
     }
@@ -220,7 +223,7 @@ INLINE void packed_tile(owl2_type type, const size_t rows, const prepared_row *x
             __m512i dot[TILE_ROWS][2];
 #pragma unroll
             for (size_t i = 0; i < rows; i++)
-                dot[i][0] = dot[i][1] = _mm512_set1_epi32(-x[i].sum[s * 16 + c] * (1 << offset_shift(type)));
+                dot[i][0] = dot[i][1] = _mm512_set1_epi32(offsets(type, x + i)[s * 16 + c]);
 #pragma unroll
             for (size_t d = 0; d < 8; d++) {
                 __m512i a = _mm512_load_si512(w + d * 128), b = _mm512_load_si512(w + d * 128 + 64);

@@ -8,7 +8,7 @@
 
 #define BLOCK_TABLE owl2_block_kernels_avxvnni
 #define TABLE_NAME "AVX-VNNI"
-#define OFFSET_SHIFT(type) ((type) == OWL2_Q8_0 ? 7 : 3)
+#define OFFSET(type) ((type) == OWL2_Q8_0 ? 128 : 8)
 #define STEP(type, acc, w, x) _mm256_dpbusd_avx_epi32(acc, w, x)
 #define FINISH(type, acc) (acc)
 

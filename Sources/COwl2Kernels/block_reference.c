@@ -19,7 +19,8 @@ static void prepare(const float *x, size_t k, void *row) {
             float scaled = isfinite(values[i]) ? rintf(values[i] * inverse) : 0;
             int8_t q = scaled > 127 ? 127 : scaled < -127 ? -127 : (int8_t)scaled;
             p.q[group / 16 * 512 + owl2_prepared_offset(group % 16, i)] = q;
-            p.sum[group] += q;
+            p.less8[group] -= 8 * q;
+            p.less128[group] -= 128 * q;
         }
     }
 }

@@ -6,14 +6,15 @@
 typedef struct {
     int8_t *q;
     float *scale;
-    int32_t *sum;
+    int32_t *less8, *less128;
 } prepared_row;
 
 static inline prepared_row prepared_row_at(const void *row, size_t k) {
     size_t stretches = owl2_stretches(k);
     int8_t *q = (int8_t *)row;
     float *scale = (float *)(q + stretches * 512);
-    return (prepared_row){q, scale, (int32_t *)(scale + stretches * 16)};
+    int32_t *less8 = (int32_t *)(scale + stretches * 16);
+    return (prepared_row){q, scale, less8, less8 + stretches * 16};
 }
 
 // Groups whose largest magnitude is below are zeros: 127 over it would be too large for a Float32.

@@ -5,7 +5,8 @@
 //
 //   int8_t q[stretches][512]    x / scale, rounded, at most 127 in magnitude, in the order of owl2_prepared_offset()
 //   float scale[stretches][16]  of each group: max |x| / 127; NaN where the group has an element that is not finite
-//   int32_t sum[stretches][16]  of each group's q
+//   int32_t less8[stretches][16], less128[stretches][16]  -8 and -128 times the sum of each group's q: what an offset of
+//                               the weights' numbers by 8 or 128 adds to a product, taken back
 //
 // Groups behind the row's end are zeros. For every output the sum has one order, whatever the instruction set and the
 // number of rows: 16 partial sums, of which number c adds the groups c, c + 16, c + 32 ... in turn by
@@ -16,7 +17,7 @@
 #include "owl2_kernels.h"
 
 // Groups of a stretch, elements of a group and bytes of a prepared stretch.
-enum { OWL2_STRETCH_GROUPS = 16, OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 640 };
+enum { OWL2_STRETCH_GROUPS = 16, OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704 };
 
 // Outputs that share a packed panel.
 enum { OWL2_PANEL_OUTPUTS = 32 };
