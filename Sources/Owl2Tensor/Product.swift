@@ -137,7 +137,8 @@ extension Compute {
         betterOpenBLASCoreName(than: openBLASCoreName, on: .best)
     }
 
-    static func betterOpenBLASCoreName(than name: String, on instructionSet: InstructionSet) -> String? {
+    /// The same for a core that OpenBLAS could have chosen, on a processor of an instruction set.
+    package static func betterOpenBLASCoreName(than name: String, on instructionSet: InstructionSet) -> String? {
         let usingAVX2 = ["haswell", "zen", "excavator"], usingAVX512 = ["skylakex", "cooperlake", "sapphirerapids"]
         let name = name.lowercased()
         switch instructionSet {

@@ -1,4 +1,5 @@
 import Foundation
+import Owl2Kit
 import Testing
 
 @Suite("owl2 ask", .enabled(if: Program.isBuilt, Program.absence)) struct AskTests {
@@ -113,12 +114,22 @@ import Testing
         #expect(!result.output.isEmpty)
     }
 
-    @Test("OpenBLAS answers the same, and a wrong choice of kernels is mentioned") func openBLAS() throws {
+    @Test("OpenBLAS answers the same") func openBLAS() throws {
         let arguments = [
             "ask", "--backend", "openblas", "--threads", "2", "--image", Program.picture("red-circle.png"),
         ]
         let result = try Program.run(Program.process(arguments + ["What color is the circle?"]))
         #expect(succeeded(result) == "Red\n")
+    }
+
+    @Test(
+        "Kernels for an older CPU, which the environment asks for, are a warning",
+        .enabled(if: Compute.betterOpenBLASCoreName(than: "Prescott", on: .best) != nil, "this CPU has no AVX2"))
+    func oldKernels() throws {
+        let result = try Program.run(
+            "ask", "--backend", "openblas", "What is two plus two?", environment: ["OPENBLAS_CORETYPE": "Prescott"])
+        #expect(result.status == 0 && result.output == "Four\n")
+        #expect(result.errors.hasPrefix("warning: ") && result.errors.contains("OPENBLAS_CORETYPE"), "\(result.errors)")
     }
 
     @Test("A full disk is an error", .enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "no /dev/full"))

@@ -34,7 +34,7 @@ import Testing
         ]
         var input = Data(lines.joined(separator: "\n").utf8)
         input.append(contentsOf: [0x0A, 0xFF, 0x0A])
-        input.append(contentsOf: "What is seven plus five?".utf8)
+        input.append(contentsOf: "/clear\nWhat is seven plus five?".utf8)
         let result = try Program.run("chat", input: input)
         #expect(result.status == 1)
         #expect(result.output == "Dry\nTwelve\n")

@@ -6,7 +6,7 @@ import Testing
     @Test("Help and version") func help() throws {
         #expect(succeeded(try Program.run("--version")) == "\(Owl2Version.current)\n")
         let help = succeeded(try Program.run())
-        for command in ["ask", "chat", "classify", "tokenize", "preprocess", "trace", "inspect"] {
+        for command in ["ask", "chat", "classify", "tokenize", "preprocess", "trace", "inspect", "quantize"] {
             #expect(help.contains("  \(command) "), "\(command)")
             #expect(succeeded(try Program.run(command, "--help")).contains("USAGE: owl2 \(command)"))
         }

@@ -65,7 +65,7 @@ import Testing
     static let picture = Program.picture("red-circle.png")
     static let failures = [
         Case("ask", "--model", "/nowhere", "x", mentioning: "/nowhere"),
-        Case("ask", "--model", #filePath, "x", mentioning: #filePath, "it is a file"),
+        Case("ask", "--model", #filePath, "x", mentioning: #filePath, "directory"),
         Case("ask", "--model", Program.pictures.path, "x", mentioning: Program.pictures.path, "config.json"),
         Case("ask", "--image", "/nowhere.png", "x", mentioning: "/nowhere.png"),
         Case("ask", "--image", "/", "x", mentioning: "directory"),

@@ -24,6 +24,17 @@ import Testing
         #expect(!Compute.openBLASCoreName.isEmpty)
     }
 
+    @Test("OpenBLAS should know a processor with AVX2 or AVX-512")
+    func openBLASCore() {
+        func better(_ name: String, _ set: InstructionSet) -> String? { Compute.betterOpenBLASCoreName(than: name, on: set) }
+        #expect(better("Prescott", .avx512) == "SkylakeX")
+        #expect(better("Nehalem", .avx2) == "Haswell")
+        #expect(better("Prescott", .baseline) == nil)
+        for name in ["Haswell", "Zen", "SkylakeX"] {
+            #expect(better(name, .avx2) == nil && better(name, .avx512) == nil)
+        }
+    }
+
     @Test("Every iteration of a loop runs once") func loops() {
         let pool = ThreadPool(threadCount: 3)
         for count in [0, 1, 2, 100, 1000] {
