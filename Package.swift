@@ -56,6 +56,17 @@ let package = Package(
         .testTarget(name: "Owl2CheckpointTests", dependencies: ["Owl2Checkpoint"], resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2TokenizerTests", dependencies: ["Owl2Tokenizer"], resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2ImageTests", dependencies: ["Owl2Image"], resources: [.copy("Fixtures")]),
+        .target(
+            name: "Owl2TestSupport", dependencies: ["Owl2Core", "Owl2Tensor", "Owl2Checkpoint"],
+            path: "Tests/Owl2TestSupport"),
+        .testTarget(
+            name: "Owl2VisionTests", dependencies: ["Owl2Vision", "Owl2TestSupport"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "Owl2AbstractorTests", dependencies: ["Owl2Abstractor", "Owl2TestSupport"],
+            resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "Owl2DecoderTests", dependencies: ["Owl2Decoder", "Owl2TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(
             name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled"], resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2CLITests", dependencies: ["Owl2CLI", "Owl2Kit"]),
