@@ -34,8 +34,10 @@ struct Quantize: AsyncParsableCommand {
         let report = try await task.value
         progress.clear()
         for warning in report.diagnostics { StandardError.writeLine("warning: \(warning)") }
-        for (key, fallback) in report.fallbacks.sorted(by: { $0.key < $1.key }) {
-            StandardError.writeLine("note: \(key) is \(fallback)")
+        if !report.fallbacks.isEmpty {
+            StandardError.writeLine(
+                "note: \(report.fallbacks.count) weights are stored in another type, because their rows are no whole "
+                    + "number of blocks; owl2 inspect lists them")
         }
         let types = report.elementTypes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
         try StandardOutput.write(
