@@ -58,6 +58,6 @@ let package = Package(
         .testTarget(name: "Owl2ImageTests", dependencies: ["Owl2Image"], resources: [.copy("Fixtures")]),
         .testTarget(
             name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "Owl2CLITests", dependencies: ["Owl2CLI"]),
+        .testTarget(name: "Owl2CLITests", dependencies: ["Owl2CLI", "Owl2Kit"]),
     ]
 )

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "blocks.h"
+#include "key_values.h"
 #include "owl2_kernels.h"
 
 #define LANES 8
@@ -14,6 +15,7 @@
 #define TIER owl2_kernels_avx2
 #define TIER_NAME "AVX2"
 #define MULTIPLY_ADD(a, b, c) ((vf)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define HALF_OF(f) _cvtss_sh(f, _MM_FROUND_TO_NEAREST_INT)
 #define LOAD_F16(h) ((vf)_mm256_cvtph_ps((__m128i)(h)))
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)

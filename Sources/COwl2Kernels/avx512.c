@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "blocks.h"
+#include "key_values.h"
 #include "owl2_kernels.h"
 
 #define LANES 16
@@ -14,6 +15,7 @@
 #define TIER owl2_kernels_avx512
 #define TIER_NAME "AVX-512"
 #define MULTIPLY_ADD(a, b, c) ((vf)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define HALF_OF(f) _cvtss_sh(f, _MM_FROUND_TO_NEAREST_INT)
 #define LOAD_F16(h) ((vf)_mm512_cvtph_ps((__m256i)(h)))
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c"))), apply_to = function)

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "blocks.h"
+#include "key_values.h"
 #include "owl2_kernels.h"
 
 #define LANES 4
@@ -10,6 +11,7 @@
 #define COMBINE_ROWS 3
 #define COMBINE_VECTORS 4
 #define TIER owl2_kernels_baseline
+#define HALF_OF(f) owl2_half_from_float(f)
 #define LOAD_F16(h) half_lanes(h)
 
 #if defined(__aarch64__)

@@ -20,3 +20,19 @@ static inline float owl2_float_from_half(uint16_t h) {
     if ((h & 0x7c00) == 0x7c00) bits = 0x7f800000 | (uint32_t)(h & 0x3ff) << 13;
     return owl2_float_from_bits(bits | (uint32_t)(h & 0x8000) << 16);
 }
+
+// Rounded to the nearest, of two equally near the even one; too large numbers become infinite, a NaN stays one.
+static inline uint16_t owl2_half_from_float(float f) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &f, sizeof bits);
+    uint16_t sign = bits >> 16 & 0x8000;
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return sign | 0x7e00;
+    if (magnitude >= 0x477ff000) return sign | 0x7c00;
+    if (magnitude < 0x38800000) {  // a subnormal half: adding 0.5 leaves its bits, rounded, at the end of the sum's
+        float sum = owl2_float_from_bits(magnitude) + 0.5f;
+        __builtin_memcpy(&bits, &sum, sizeof bits);
+        return sign | (uint16_t)(bits - 0x3f000000);
+    }
+    return sign | (uint16_t)((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13);
+}

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "blocks.h"
+#include "key_values.h"
 #include "owl2_kernels.h"
 
 static float element(owl2_type type, const void *w, size_t i) {
@@ -25,12 +26,12 @@ static void product(owl2_type type, const float *x, size_t x_stride, size_t m, c
         }
 }
 
-static void combine(const float *a, size_t a_stride, size_t m, const float *b, size_t b_stride, size_t n, size_t k,
-                    float *c, size_t c_stride, bool accumulate) {
+static void combine(const float *a, size_t a_stride, size_t m, owl2_type b_type, const void *b, size_t b_stride, size_t n,
+                    size_t k, float *c, size_t c_stride, bool accumulate) {
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             double sum = accumulate ? c[i * c_stride + j] : 0;
-            for (size_t l = 0; l < k; l++) sum += (double)a[i * a_stride + l] * b[l * b_stride + j];
+            for (size_t l = 0; l < k; l++) sum += (double)a[i * a_stride + l] * element(b_type, b, l * b_stride + j);
             c[i * c_stride + j] = (float)sum;
         }
 }
@@ -38,6 +39,32 @@ static void combine(const float *a, size_t a_stride, size_t m, const float *b, s
 static void widen(owl2_type type, const void *w, size_t n, float *y) {
     if (type >= OWL2_Q8_0) return owl2_widen_blocks(type, w, n, y);
     for (size_t i = 0; i < n; i++) y[i] = element(type, w, i);
+}
+
+static void store_f32(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
+    for (size_t i = 0; i < n; i++) ((float *)keys)[i * 64 + slot] = key[i];
+    for (size_t i = 0; i < n; i++) ((float *)values)[slot * n + i] = value[i];
+}
+
+static void store_f16(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
+    for (size_t i = 0; i < n; i++) ((uint16_t *)keys)[i * 64 + slot] = owl2_half_from_float(key[i]);
+    for (size_t i = 0; i < n; i++) ((uint16_t *)values)[slot * n + i] = owl2_half_from_float(value[i]);
+}
+
+static void store_q8(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
+    owl2_store_q8_row(key, n, (int8_t *)keys + slot, 64, (float *)((int8_t *)keys + 64 * n) + slot, 64);
+    float *scales = (float *)((int8_t *)values + 64 * n) + slot * owl2_q8_groups(n);
+    owl2_store_q8_row(value, n, (int8_t *)values + slot * n, 1, scales, 1);
+}
+
+static void widen_q8_keys(const void *keys, size_t n, float *y) {
+    const float *scales = (const float *)((const int8_t *)keys + 64 * n);
+    for (size_t i = 0; i < 64 * n; i++) y[i] = ((const int8_t *)keys)[i] * scales[i / 64 / 32 * 64 + i % 64];
+}
+
+static void widen_q8_values(const void *values, size_t n, float *y) {
+    const float *scales = (const float *)((const int8_t *)values + 64 * n);
+    for (size_t i = 0; i < 64 * n; i++) y[i] = ((const int8_t *)values)[i] * scales[i / n * owl2_q8_groups(n) + i % n / 32];
 }
 
 static void softmax(float *x, size_t n, float scale) {
@@ -85,6 +112,6 @@ static void rotate_halves(float *x, const float *cosine, const float *sine, size
 }
 
 const owl2_kernels owl2_kernels_reference = {
-    "reference", product, combine,       widen,      softmax, layer_norm,
-    rms_norm,    add,     silu_multiply, quick_gelu, gelu,    rotate_halves,
+    "reference", product,    combine,  widen, store_f32,     store_f16,  store_q8, widen_q8_keys, widen_q8_values,
+    softmax,     layer_norm, rms_norm, add,   silu_multiply, quick_gelu, gelu,     rotate_halves,
 };

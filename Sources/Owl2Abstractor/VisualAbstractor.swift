@@ -56,12 +56,14 @@ struct AbstractorAttention: Sendable {
         let v = value(keyValues)
         let keyRows = keyPositions.rowCount, queryRows = configuration.queryCount
         let groups = (0..<queries.rowCount / queryRows).map { picture in
-            let pages = KeyValuePages(headCount: heads, headDimension: dimension)
-            pages.append(
-                rowCount: keyRows, keys: k.row(picture * keyRows), values: v.row(picture * keyRows),
-                rowStride: k.columnCount, headStride: dimension)
+            let pages = KeyValuePages(headCount: heads, headDimension: dimension, type: .f32)
+            compute.append(
+                NewKeyValues(
+                    rowCount: keyRows, keys: k.row(picture * keyRows), values: v.row(picture * keyRows),
+                    rowStride: k.columnCount, headStride: dimension), to: pages)
             return AttentionGroup(
-                rows: picture * queryRows..<(picture + 1) * queryRows, pages: pages, visibleKeys: keyRows, keysPerRow: 0)
+                rows: picture * queryRows..<(picture + 1) * queryRows, pages: pages, visibleKeys: keyRows,
+                keysPerRow: 0)
         }
         return compute.attention(q, headCount: heads, headStride: dimension, groups: groups)
     }

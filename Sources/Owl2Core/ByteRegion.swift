@@ -69,7 +69,8 @@ public struct ByteRegion: @unchecked Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw Self.unreadable(path, String(cString: strerror(errno))) }
         guard status.st_mode & S_IFMT == S_IFREG else {
-            throw Self.unreadable(path, status.st_mode & S_IFMT == S_IFDIR ? "it is a directory" : "it is not a regular file")
+            throw Self.unreadable(
+                path, status.st_mode & S_IFMT == S_IFDIR ? "it is a directory" : "it is not a regular file")
         }
         let size = Int(status.st_size)
         guard size > 0 else {

@@ -9,7 +9,8 @@ package struct ConfigurationChecks {
 
     private func invalid(_ key: String, _ expected: String, _ found: String) -> Owl2Error {
         let path = object.isEmpty ? key : "\(object).\(key)"
-        return Owl2Error(.invalidConfiguration, "config.json: \(path): expected \(expected), found \(found)", subject: path)
+        return Owl2Error(
+            .invalidConfiguration, "config.json: \(path): expected \(expected), found \(found)", subject: path)
     }
 
     /// Throws unless the value is from 1 to the limit.

@@ -19,7 +19,9 @@ extension ByteRegion {
 
     private static func describe(_ error: DecodingError, file: String) -> Owl2Error {
         func path(_ context: DecodingError.Context, _ key: (any CodingKey)? = nil) -> String {
-            let keys = (context.codingPath + [key].compactMap { $0 }).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
+            let keys = (context.codingPath + [key].compactMap { $0 }).map {
+                $0.intValue.map { "[\($0)]" } ?? $0.stringValue
+            }
             return keys.isEmpty ? "the top level" : "'\(keys.joined(separator: "."))'"
         }
         let message: String

@@ -122,7 +122,9 @@ public struct DecoderConfiguration: Codable, Sendable, Equatable {
             try checks.finite("rope_scaling.factor", ropeScaling.factor, 1...1024)
             if ropeScaling.kind == .dynamic {
                 // the base is raised to d / (d - 2)
-                try checks.positive("hidden_size / num_attention_heads, less two for dynamic scaling,", headDimension - 2, atMost: 1 << 16)
+                try checks.positive(
+                    "hidden_size / num_attention_heads, less two for dynamic scaling,", headDimension - 2,
+                    atMost: 1 << 16)
             }
         }
         try checks.only("hidden_act", hiddenActivation, "silu")

@@ -45,9 +45,10 @@ struct DecoderAttention: Sendable {
         rotate(keys, plan)
         let groups = plan.runs.map { run in
             let pages = run.cache.layers[layer], first = run.rows.lowerBound
-            pages.append(
-                rowCount: run.rows.count, keys: keys.row(first), values: values.row(first),
-                rowStride: keys.columnCount, headStride: dimension)
+            compute.append(
+                NewKeyValues(
+                    rowCount: run.rows.count, keys: keys.row(first), values: values.row(first),
+                    rowStride: keys.columnCount, headStride: dimension), to: pages)
             return AttentionGroup(
                 rows: run.rows, pages: pages, visibleKeys: run.firstPosition + 1, keysPerRow: 1)
         }

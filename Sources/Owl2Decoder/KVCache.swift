@@ -11,17 +11,17 @@ public final class KVCache: @unchecked Sendable {
     private let layerCount: Int
     private let keyValueHeadCount: Int
     private let headDimension: Int
+    /// How keys and values are held.
+    public let type: KeyValueType
 
     /// An empty cache for a decoder of the given shape.
-    public init(_ configuration: DecoderConfiguration) {
-        layerCount = configuration.hiddenLayerCount
-        keyValueHeadCount = configuration.keyValueHeadCount
-        headDimension = configuration.headDimension
-        layers = Self.emptyLayers(layerCount, keyValueHeadCount, headDimension)
-    }
-
-    private static func emptyLayers(_ count: Int, _ heads: Int, _ dimension: Int) -> [KeyValuePages] {
-        (0..<count).map { _ in KeyValuePages(headCount: heads, headDimension: dimension) }
+    ///
+    /// - Parameters:
+    ///   - configuration: The decoder's shape.
+    ///   - type: How to hold keys and values.
+    public convenience init(_ configuration: DecoderConfiguration, type: KeyValueType = .f32) {
+        self.init(
+            configuration.hiddenLayerCount, configuration.keyValueHeadCount, configuration.headDimension, type)
     }
 
     /// Rows of the sequence so far.
@@ -48,14 +48,17 @@ public final class KVCache: @unchecked Sendable {
 
     /// An empty cache of the same shape, for computing all rows anew.
     func emptyTwin() -> KVCache {
-        KVCache(layerCount, keyValueHeadCount, headDimension)
+        KVCache(layerCount, keyValueHeadCount, headDimension, type)
     }
 
-    private init(_ layerCount: Int, _ keyValueHeadCount: Int, _ headDimension: Int) {
+    private init(_ layerCount: Int, _ keyValueHeadCount: Int, _ headDimension: Int, _ type: KeyValueType) {
         self.layerCount = layerCount
         self.keyValueHeadCount = keyValueHeadCount
         self.headDimension = headDimension
-        layers = Self.emptyLayers(layerCount, keyValueHeadCount, headDimension)
+        self.type = type
+        layers = (0..<layerCount).map { _ in
+            KeyValuePages(headCount: keyValueHeadCount, headDimension: headDimension, type: type)
+        }
     }
 
     /// Takes the rows of a twin.

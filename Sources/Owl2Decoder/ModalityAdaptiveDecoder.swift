@@ -38,6 +38,7 @@ public struct ModalityAdaptiveDecoder: Sendable {
     let norm: RMSNorm
     let head: Linear
     let rotary: RotaryEmbedding
+    let keyValueType: KeyValueType
     let compute: Compute
 
     /// Takes the decoder's weights from `model.embed_tokens`, `model.layers`, `model.norm` and `lm_head`.
@@ -45,8 +46,12 @@ public struct ModalityAdaptiveDecoder: Sendable {
     /// - Parameters:
     ///   - scope: All weights. Missing ones are reported by the scope's loader.
     ///   - configuration: A valid configuration.
+    ///   - keyValueType: How caches hold keys and values; nil for Float32 where the weights are floats, half precision
+    ///     where they are quantised.
     ///   - compute: What computes.
-    package init(_ scope: WeightScope, configuration: DecoderConfiguration, compute: Compute) {
+    package init(
+        _ scope: WeightScope, configuration: DecoderConfiguration, keyValueType: KeyValueType? = nil, compute: Compute
+    ) {
         let width = configuration.hiddenSize, vocabulary = configuration.vocabularySize, model = scope["model"]
         embeddings = model["embed_tokens"].matrix("weight", rows: vocabulary, columns: width)
         layers = (0..<configuration.hiddenLayerCount).map {
@@ -60,8 +65,15 @@ public struct ModalityAdaptiveDecoder: Sendable {
             ? Linear(weight: embeddings, compute: compute)
             : Linear(scope["lm_head"], inputCount: width, outputCount: vocabulary, hasBias: false, compute: compute)
         rotary = RotaryEmbedding(configuration)
+        let isQuantized = layers.first?.attention.queryProjection.weight.elementType.isQuantized ?? false
+        self.keyValueType = keyValueType ?? (isQuantized ? .f16 : .f32)
         self.configuration = configuration
         self.compute = compute
+    }
+
+    /// An empty cache for one sequence.
+    public func makeCache() -> KVCache {
+        KVCache(configuration, type: keyValueType)
     }
 
     /// The embeddings of tokens.

@@ -113,7 +113,8 @@ public struct ImagePreprocessor: Sendable {
         _ pixels: [UInt8], _ width: Int, _ height: Int, _ name: String, _ body: (PictureView) throws -> Result
     ) throws -> Result {
         guard width > 0, height > 0 else {
-            throw Owl2Error(.invalidInput, "\(name): \(width) x \(height) pixels, expected at least 1 x 1", subject: name)
+            throw Owl2Error(
+                .invalidInput, "\(name): \(width) x \(height) pixels, expected at least 1 x 1", subject: name)
         }
         try PictureLimits.check(width: width, height: height, name: name)
         return try pixels.withUnsafeBufferPointer { buffer in

@@ -60,7 +60,8 @@ enum JPEGDecoder {
                 || pixels / mostPixelsPerByte <= file.count
         else {
             throw corrupt(
-                file, "\(file.count) bytes cannot hold the \(structure.width) x \(structure.height) pixels of the header")
+                file,
+                "\(file.count) bytes cannot hold the \(structure.width) x \(structure.height) pixels of the header")
         }
         guard pixels <= mostScannedPixels / structure.scanCount else {
             throw corrupt(

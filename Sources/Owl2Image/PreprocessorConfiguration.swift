@@ -30,8 +30,8 @@ public struct PreprocessorConfiguration: Codable, Sendable, Equatable {
     /// Decodes the content of `preprocessor_config.json`; unknown fields are ignored.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        size = try container.decodeIfPresent(SideLength.self, forKey: .size)?.pixels
-        cropSize = try container.decodeIfPresent(SideLength.self, forKey: .cropSize)?.pixels
+        size = try container.side(.size)
+        cropSize = try container.side(.cropSize)
         try container.read(.resample, into: &resample)
         try container.read(.imageMean, into: &imageMean)
         try container.read(.imageStandardDeviation, into: &imageStandardDeviation)
@@ -77,31 +77,37 @@ public struct PreprocessorConfiguration: Codable, Sendable, Equatable {
     }
 }
 
-/// The side of a square: a plain integer, `{"shortest_edge": n}` or `{"height": n, "width": n}`.
-private struct SideLength: Decodable {
-    let pixels: Int
-
-    private enum CodingKeys: String, CodingKey {
-        case shortestEdge = "shortest_edge"
-        case height
-        case width
-    }
-
-    init(from decoder: any Decoder) throws {
-        guard let container = try? decoder.container(keyedBy: CodingKeys.self) else {
-            pixels = try decoder.singleValueContainer().decode(Int.self)
-            return
+extension KeyedDecodingContainer {
+    /// The side of a square: a plain integer, `{"shortest_edge": n}` or `{"height": n, "width": n}`; nil where the key is
+    /// absent or null.
+    fileprivate func side(_ key: Key) throws -> Int? {
+        guard contains(key), try !decodeNil(forKey: key) else { return nil }
+        guard let object = try? nestedContainer(keyedBy: SideKeys.self, forKey: key) else {
+            return try number(key)
         }
-        if let edge = try container.decodeIfPresent(Int.self, forKey: .shortestEdge) {
-            pixels = edge
-            return
+        if object.contains(.shortestEdge), try !object.decodeNil(forKey: .shortestEdge) {
+            return try object.number(.shortestEdge)
         }
-        let height = try container.decode(Int.self, forKey: .height)
-        let width = try container.decode(Int.self, forKey: .width)
+        let height = try object.number(.height)
+        let width = try object.number(.width)
         guard height == width else {
             throw DecodingError.dataCorruptedError(
-                forKey: .width, in: container, debugDescription: "expected a square, found \(width) x \(height)")
+                forKey: .width, in: object, debugDescription: "expected a square, found \(width) x \(height)")
         }
-        pixels = height
+        return height
     }
+
+    /// An integer that must be there.
+    private func number(_ key: Key) throws -> Int {
+        var value = 0
+        try read(key, into: &value)
+        // `read` takes an absent key for a default, so that asking once more is what names it.
+        return try contains(key) && !decodeNil(forKey: key) ? value : decode(Int.self, forKey: key)
+    }
+}
+
+private enum SideKeys: String, CodingKey {
+    case shortestEdge = "shortest_edge"
+    case height
+    case width
 }

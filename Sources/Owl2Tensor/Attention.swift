@@ -20,7 +20,7 @@ package struct AttentionGroup {
 }
 
 extension Compute {
-    private static let queryTile = 32
+    private static let queryTile = 36
 
     /// Attention: for every query row and head `softmax(q K^T / sqrt(d)) V` over the keys that the row sees.
     ///
@@ -63,14 +63,19 @@ extension Compute {
         let mostKeys = tile.visibleKeys + (tile.rows.count - 1) * tile.keysPerRow
         let pageCount = (mostKeys + pageRows - 1) / pageRows
         let width = pageCount * pageRows
+        let widened = UnsafeMutablePointer<Float>.allocate(capacity: tile.pages.headElementCount)
         let scores = UnsafeMutablePointer<Float>.allocate(capacity: tile.rows.count * width)
-        defer { scores.deallocate() }
+        defer {
+            widened.deallocate()
+            scores.deallocate()
+        }
 
         let query = queries.row(tile.rows.lowerBound) + head * headStride
         for page in 0..<pageCount {
+            let (type, keys) = keys(tile.pages, page: page, head: keyHead, widened)
             kernels.combine(
-                query, queries.columnCount, tile.rows.count, tile.pages.keys(page: page, head: keyHead), pageRows,
-                pageRows, dimension, scores + page * pageRows, width, false)
+                query, queries.columnCount, tile.rows.count, type, keys, pageRows, pageRows, dimension,
+                scores + page * pageRows, width, false)
         }
         let scale = 1 / Float(dimension).squareRoot()
         for row in 0..<tile.rows.count {
@@ -80,9 +85,10 @@ extension Compute {
         }
         let target = output.row(tile.rows.lowerBound) + head * dimension
         for page in 0..<pageCount {
+            let (type, values) = values(tile.pages, page: page, head: keyHead, widened)
             kernels.combine(
-                scores + page * pageRows, width, tile.rows.count, tile.pages.values(page: page, head: keyHead),
-                dimension, dimension, min(pageRows, mostKeys - page * pageRows), target, output.columnCount, page > 0)
+                scores + page * pageRows, width, tile.rows.count, type, values, dimension, dimension,
+                min(pageRows, mostKeys - page * pageRows), target, output.columnCount, page > 0)
         }
     }
 }

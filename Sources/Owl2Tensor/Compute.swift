@@ -14,10 +14,16 @@ public enum ComputeBackend: String, Sendable, CaseIterable {
 public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConvertible {
     /// What every processor of the architecture has: SSE2 or NEON.
     case baseline
+    /// NEON with the dot product of Armv8.2.
+    case neonDotProduct
     /// AVX2 with FMA and F16C.
     case avx2
+    /// AVX2 with VNNI.
+    case avxVNNI
     /// AVX-512 (F, BW, VL, DQ).
     case avx512
+    /// AVX-512 with VNNI.
+    case avx512VNNI
 
     private var tier: owl2_tier { owl2_tier(rawValue) }
 
@@ -31,6 +37,7 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConverti
     public static var best: InstructionSet { allCases.last { $0.isAvailable } ?? .baseline }
 
     package var kernels: UnsafePointer<owl2_kernels>? { owl2_kernels_for(tier) }
+    package var blockKernels: UnsafePointer<owl2_block_kernels>? { owl2_block_kernels_for(tier) }
 }
 
 /// The machine's means to compute: kernels for an instruction set, a backend for products, and threads.
@@ -39,7 +46,7 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConverti
 /// On the library's own backend a result depends neither on the number of threads nor on how many rows are computed
 /// together.
 public final class Compute: @unchecked Sendable {
-    // Unchecked: the table of kernels is constant, and the pool synchronises itself.
+    // Unchecked: the tables of kernels are constant, and the pool synchronises itself.
 
     /// The number of threads.
     public var threadCount: Int { pool.threadCount }
@@ -49,6 +56,7 @@ public final class Compute: @unchecked Sendable {
     public let instructionSet: InstructionSet
 
     package let kernels: owl2_kernels
+    package let blockKernels: owl2_block_kernels
     package let pool: ThreadPool
 
     /// The most threads that may be asked for.
@@ -67,13 +75,15 @@ public final class Compute: @unchecked Sendable {
         let threads = threadCount ?? Self.coreCount
         guard (1...Self.maximumThreadCount).contains(threads) else {
             throw Owl2Error(
-                .invalidInput, "threads: expected 1 to \(Self.maximumThreadCount), found \(threads)", subject: "threads")
+                .invalidInput, "threads: expected 1 to \(Self.maximumThreadCount), found \(threads)", subject: "threads"
+            )
         }
         let chosen = instructionSet ?? .best
-        guard let kernels = chosen.kernels else {
+        guard let kernels = chosen.kernels, let blockKernels = chosen.blockKernels else {
             throw Owl2Error(.invalidInput, "this machine has no \(chosen)", subject: "instruction set")
         }
         self.kernels = kernels.pointee
+        self.blockKernels = blockKernels.pointee
         self.backend = backend
         self.instructionSet = chosen
         pool = ThreadPool(threadCount: threads)

@@ -12,12 +12,17 @@ public enum ElementType: String, Sendable, CaseIterable {
     case float16
     /// The upper half of a Float32.
     case bfloat16
+    // The names are GGUF's own.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// GGUF's Q8_0: 32 signed bytes and a half-precision scale.
     case q8_0
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// GGUF's Q4_0: 32 numbers of 4 bits, less 8, and a half-precision scale.
     case q4_0
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// GGUF's Q4_K: 256 numbers of 4 bits in 8 groups, each with a 6-bit scale and minimum.
     case q4_k
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// GGUF's Q6_K: 256 numbers of 6 bits, less 32, in 16 groups, each with an 8-bit scale.
     case q6_k
 

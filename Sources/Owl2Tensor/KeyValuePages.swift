@@ -1,77 +1,169 @@
+import COwl2Kernels
+
+/// How a cache holds keys and values.
+public enum KeyValueType: String, Sendable, CaseIterable {
+    /// Float32: exact.
+    case f32
+    /// Half precision: half of the memory.
+    case f16
+    /// Bytes with a scale for every 32 columns of a row: a quarter of the memory.
+    case q8_0
+}
+
 /// Keys and values of one attention layer for one sequence, in pages of a fixed number of rows.
 ///
 /// A page belongs to fixed positions of the sequence, so attention meets the keys in the same groups whatever else is
 /// computed. In a page each head's keys stand transposed, `[head, dimension, row]`, so that one query meets a page's keys
-/// in neighbouring elements; the values stand `[head, row, dimension]`.
+/// in neighbouring elements; the values stand `[head, row, dimension]`. Bytes are followed by their scales: for keys
+/// `[group, row]`, for values `[row, group]`, where a group is 32 columns.
 package final class KeyValuePages: @unchecked Sendable {
     // Unchecked: appended to by the one owner, while nobody reads.
 
     /// Rows of a page.
     package static let pageRowCount = 64
+    /// Columns that share a scale.
+    static let groupColumnCount = 32
 
     package let headCount: Int
     package let headDimension: Int
+    package let type: KeyValueType
     /// Rows in use.
     package private(set) var count = 0
-    private var pages: [UnsafeMutablePointer<Float>] = []
+    private var pages: [UnsafeMutableRawPointer] = []
 
-    package init(headCount: Int, headDimension: Int) {
+    package init(headCount: Int, headDimension: Int, type: KeyValueType) {
         self.headCount = headCount
         self.headDimension = headDimension
+        self.type = type
     }
 
     deinit {
         for page in pages { page.deallocate() }
     }
 
-    private var halfPage: Int { headCount * headDimension * Self.pageRowCount }
+    /// Elements of a head's keys, or values, in a page.
+    package var headElementCount: Int { headDimension * Self.pageRowCount }
+
+    var groupCount: Int { (headDimension + Self.groupColumnCount - 1) / Self.groupColumnCount }
+
+    /// Bytes of a head's keys, or values, in a page.
+    private var headByteCount: Int {
+        switch type {
+        case .f32: headElementCount * 4
+        case .f16: headElementCount * 2
+        case .q8_0: headElementCount + groupCount * Self.pageRowCount * 4
+        }
+    }
 
     /// Bytes of the pages.
-    package var byteCount: Int { pages.count * 2 * halfPage * MemoryLayout<Float>.stride }
+    package var byteCount: Int { pages.count * 2 * headCount * headByteCount }
 
     /// The keys of a head in a page: `[dimension, row]`.
-    package func keys(page: Int, head: Int) -> UnsafeMutablePointer<Float> {
-        pages[page] + head * headDimension * Self.pageRowCount
-    }
+    package func keys(page: Int, head: Int) -> UnsafeMutableRawPointer { pages[page] + head * headByteCount }
 
     /// The values of a head in a page: `[row, dimension]`.
-    package func values(page: Int, head: Int) -> UnsafeMutablePointer<Float> {
-        pages[page] + halfPage + head * headDimension * Self.pageRowCount
+    package func values(page: Int, head: Int) -> UnsafeMutableRawPointer {
+        pages[page] + (headCount + head) * headByteCount
     }
 
-    /// Adds rows, head by head: head `h` of a row begins `h * headStride` elements behind the row's begin.
+    /// Makes room for rows, which the caller then writes by ``write(_:to:head:)``.
     ///
-    /// - Parameters:
-    ///   - rowCount: How many rows.
-    ///   - keys: The first row's keys.
-    ///   - values: The first row's values.
-    ///   - rowStride: Elements from row to row.
-    ///   - headStride: Elements from head to head.
-    package func append(
-        rowCount: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, rowStride: Int, headStride: Int
-    ) {
-        let rows = Self.pageRowCount
-        while pages.count * rows < count + rowCount {
-            let page = UnsafeMutablePointer<Float>.allocate(capacity: 2 * halfPage)
-            page.initialize(repeating: 0, count: 2 * halfPage)
+    /// - Returns: The rows' numbers in the sequence.
+    func grow(by rowCount: Int) -> Range<Int> {
+        let rows = count..<count + rowCount
+        while pages.count * Self.pageRowCount < rows.upperBound {
+            let byteCount = 2 * headCount * headByteCount
+            let page = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
+            page.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
             pages.append(page)
         }
-        for row in 0..<rowCount {
-            let (page, slot) = (count + row).quotientAndRemainder(dividingBy: rows)
-            for head in 0..<headCount {
-                let source = row * rowStride + head * headStride
-                let keyTarget = self.keys(page: page, head: head) + slot
-                for dimension in 0..<headDimension { keyTarget[dimension * rows] = keys[source + dimension] }
-                (self.values(page: page, head: head) + slot * headDimension)
-                    .update(from: values + source, count: headDimension)
-            }
-        }
-        count += rowCount
+        count = rows.upperBound
+        return rows
     }
 
     /// Forgets the rows from `newCount` on; their pages are kept for the next ones.
     package func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)
         count = newCount
+    }
+}
+
+/// Keys and values of new rows: head `h` of a row begins `h * headStride` elements behind the row's begin.
+package struct NewKeyValues {
+    let rowCount: Int
+    let keys: UnsafePointer<Float>
+    let values: UnsafePointer<Float>
+    let rowStride: Int
+    let headStride: Int
+
+    /// - Parameters:
+    ///   - rowCount: How many rows.
+    ///   - keys: The first row's keys.
+    ///   - values: The first row's values.
+    ///   - rowStride: Elements from row to row.
+    ///   - headStride: Elements from head to head.
+    package init(
+        rowCount: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, rowStride: Int, headStride: Int
+    ) {
+        self.rowCount = rowCount
+        self.keys = keys
+        self.values = values
+        self.rowStride = rowStride
+        self.headStride = headStride
+    }
+}
+
+extension Compute {
+    /// Adds rows to pages.
+    package func append(_ new: NewKeyValues, to pages: KeyValuePages) {
+        let rows = pages.grow(by: new.rowCount), work = new.rowCount * pages.headCount * pages.headDimension
+        guard work >= 1 << 15 else {
+            for head in 0..<pages.headCount { write(new, to: pages, rows, head) }
+            return
+        }
+        pool.forEach(pages.headCount) { write(new, to: pages, rows, $0) }
+    }
+
+    private func write(_ new: NewKeyValues, to pages: KeyValuePages, _ rows: Range<Int>, _ head: Int) {
+        for (index, row) in rows.enumerated() {
+            let (page, slot) = row.quotientAndRemainder(dividingBy: KeyValuePages.pageRowCount)
+            let keys = pages.keys(page: page, head: head), values = pages.values(page: page, head: head)
+            let source = index * new.rowStride + head * new.headStride
+            let write =
+                switch pages.type {
+                case .f32: kernels.store_f32
+                case .f16: kernels.store_f16
+                case .q8_0: kernels.store_q8
+                }
+            write?(new.keys + source, new.values + source, pages.headDimension, slot, keys, values)
+        }
+    }
+
+    /// A head's keys of a page as `combine` takes them: in place, or widened into scratch memory.
+    func keys(
+        _ pages: KeyValuePages, page: Int, head: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) -> (owl2_type, UnsafeRawPointer) {
+        let stored = pages.keys(page: page, head: head)
+        switch pages.type {
+        case .f32: return (OWL2_F32, UnsafeRawPointer(stored))
+        case .f16: return (OWL2_F16, UnsafeRawPointer(stored))
+        case .q8_0:
+            kernels.widen_q8_keys(stored, pages.headDimension, scratch)
+            return (OWL2_F32, UnsafeRawPointer(scratch))
+        }
+    }
+
+    /// A head's values of a page as `combine` takes them: in place, or widened into scratch memory.
+    func values(
+        _ pages: KeyValuePages, page: Int, head: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) -> (owl2_type, UnsafeRawPointer) {
+        let stored = pages.values(page: page, head: head)
+        switch pages.type {
+        case .f32: return (OWL2_F32, UnsafeRawPointer(stored))
+        case .f16: return (OWL2_F16, UnsafeRawPointer(stored))
+        case .q8_0:
+            kernels.widen_q8_values(stored, pages.headDimension, scratch)
+            return (OWL2_F32, UnsafeRawPointer(scratch))
+        }
     }
 }

@@ -16,6 +16,38 @@ extension ElementType {
     }
 }
 
+extension ElementType {
+    /// Whether products take activations that are quantised, too; other blocks are widened to Float32.
+    var hasBlockKernels: Bool { self == .q8_0 || self == .q4_0 }
+}
+
+/// Activations quantised for products with blocks: bytes with a scale for each group of 32.
+private final class PreparedRows: @unchecked Sendable {
+    // Unchecked: written in the initialiser, then only read.
+    let bytes: UnsafeMutableRawPointer
+    private let scratchByteCount: Int
+
+    init(_ x: Matrix, _ compute: Compute) {
+        let rowByteCount = owl2_prepared_bytes(x.columnCount)
+        let bytes = UnsafeMutableRawPointer.allocate(byteCount: x.rowCount * rowByteCount, alignment: 64)
+        compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
+            compute.blockKernels.prepare(x.row(row), x.columnCount, bytes + row * rowByteCount)
+        }
+        self.bytes = bytes
+        scratchByteCount = x.rowCount == 1 ? 0 : owl2_panel_bytes(x.columnCount)
+    }
+
+    deinit { bytes.deallocate() }
+
+    /// Memory for a packed panel of weights, for one call.
+    func withScratch(_ body: (UnsafeMutableRawPointer?) -> Void) {
+        guard scratchByteCount > 0 else { return body(nil) }
+        let scratch = UnsafeMutableRawPointer.allocate(byteCount: scratchByteCount, alignment: 64)
+        defer { scratch.deallocate() }
+        body(scratch)
+    }
+}
+
 extension Compute {
     /// The product of activations with stored weights: `y = x W^T + b`, accumulated in Float32.
     ///
@@ -37,17 +69,28 @@ extension Compute {
         return y
     }
 
-    /// Rows of outputs are shared among the threads: a panel at a time for many rows of activations.
+    /// Outputs are shared among the threads: a panel at a time for many rows of activations.
     private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
-        let outputsPerTask = x.rowCount == 1 ? Self.outputsPerTask(weight, threadCount) : 48
+        let type = weight.elementType, inputs = weight.columnCount
+        let prepared = type.hasBlockKernels ? PreparedRows(x, self) : nil
+        let outputsPerTask = x.rowCount == 1 ? Self.outputsPerTask(weight, threadCount) : type.hasBlockKernels ? 32 : 48
         let taskCount = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
         withOptionalPointer(bias) { bias in
             pool.forEach(taskCount) { task in
                 let first = task * outputsPerTask
                 let count = min(outputsPerTask, weight.rowCount - first)
-                kernels.product(
-                    weight.elementType.kernelType, x.elements, x.columnCount, x.rowCount, weight.row(first), count,
-                    weight.columnCount, bias.map { $0 + first }, y.elements + first, y.columnCount)
+                let bias = bias.map { $0 + first }, target = y.elements + first
+                if let prepared {
+                    prepared.withScratch { scratch in
+                        blockKernels.product(
+                            type.kernelType, prepared.bytes, x.rowCount, weight.row(first), count, inputs, bias, target,
+                            y.columnCount, scratch)
+                    }
+                } else {
+                    kernels.product(
+                        type.kernelType, x.elements, x.columnCount, x.rowCount, weight.row(first), count, inputs, bias,
+                        target, y.columnCount)
+                }
             }
         }
     }
@@ -66,7 +109,8 @@ extension Compute {
         for first in stride(from: 0, to: weight.rowCount, by: panelRows) {
             let count = min(panelRows, weight.rowCount - first)
             forEachRow(of: count, width: weight.columnCount) { row in
-                kernels.widen(weight.elementType.kernelType, weight.row(first + row), weight.columnCount, panel.row(row))
+                kernels.widen(
+                    weight.elementType.kernelType, weight.row(first + row), weight.columnCount, panel.row(row))
             }
             cblas_sgemm(
                 CblasRowMajor, CblasNoTrans, CblasTrans, blasint(x.rowCount), blasint(count), blasint(x.columnCount), 1,
@@ -95,9 +139,9 @@ extension Compute {
         let usingAVX2 = ["haswell", "zen", "excavator"], usingAVX512 = ["skylakex", "cooperlake", "sapphirerapids"]
         let name = name.lowercased()
         switch instructionSet {
-        case .baseline: return nil
-        case .avx2: return (usingAVX2 + usingAVX512).contains(name) ? nil : "Haswell"
-        case .avx512: return (usingAVX2 + usingAVX512).contains(name) ? nil : "SkylakeX"
+        case .baseline, .neonDotProduct: return nil
+        case .avx2, .avxVNNI: return (usingAVX2 + usingAVX512).contains(name) ? nil : "Haswell"
+        case .avx512, .avx512VNNI: return (usingAVX2 + usingAVX512).contains(name) ? nil : "SkylakeX"
         }
     }
 }

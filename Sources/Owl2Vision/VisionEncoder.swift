@@ -33,11 +33,12 @@ struct VisionAttention: Sendable {
         let rows = configuration.rowCount
         let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
         let groups = (0..<x.rowCount / rows).map { image in
-            let pages = KeyValuePages(headCount: heads, headDimension: dimension)
+            let pages = KeyValuePages(headCount: heads, headDimension: dimension, type: .f32)
             let first = fused.row(image * rows)
-            pages.append(
-                rowCount: rows, keys: first + dimension, values: first + 2 * dimension, rowStride: fused.columnCount,
-                headStride: 3 * dimension)
+            compute.append(
+                NewKeyValues(
+                    rowCount: rows, keys: first + dimension, values: first + 2 * dimension,
+                    rowStride: fused.columnCount, headStride: 3 * dimension), to: pages)
             return AttentionGroup(
                 rows: image * rows..<(image + 1) * rows, pages: pages, visibleKeys: rows, keysPerRow: 0)
         }
@@ -116,7 +117,8 @@ public struct VisionEncoder: Sendable {
         let embeddings = scope["embeddings"]
         // the convolution's stride is its size: a product with the flattened kernel, without a bias
         patchEmbedding = Linear(
-            weight: embeddings["patch_embed"].matrix("weight", shape: [width, configuration.channelCount, patch, patch]),
+            weight: embeddings["patch_embed"].matrix(
+                "weight", shape: [width, configuration.channelCount, patch, patch]),
             compute: compute)
         classToken = embeddings.array("cls_token", shape: [1, 1, width])
         positions = embeddings.table("position_embedding", shape: [1, configuration.rowCount, width])

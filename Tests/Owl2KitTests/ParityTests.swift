@@ -89,9 +89,9 @@ import Testing
         let owl = try await reference.load()
         let prompt = try owl.prepare(reference.input())
         let rows = try owl.splice(prompt, owl.encode(prompt, nil))
-        let whole = try owl.model.prefill(rows, into: KVCache(owl.configuration.decoder), wanting: .last)
+        let whole = try owl.model.prefill(rows, into: owl.makeCache(), wanting: .last)
         // passes of odd sizes, then single rows
-        let cache = KVCache(owl.configuration.decoder)
+        let cache = owl.makeCache()
         var last = whole, at = 0
         for size in [3, 1, 5] + Array(repeating: 1, count: prompt.rowCount) where at < prompt.rowCount {
             let range = at..<min(at + size, prompt.rowCount)
@@ -110,14 +110,14 @@ import Testing
         let prompt = try owl.prepare(reference.input())
         let rows = try owl.splice(prompt, owl.encode(prompt, nil))
         let count = prompt.rowCount
-        let alone = try owl.model.prefill(rows, into: KVCache(owl.configuration.decoder), wanting: .last)
+        let alone = try owl.model.prefill(rows, into: owl.makeCache(), wanting: .last)
         // the same sequence whole and shortened beside it
         let shortened = Array(0..<max(1, count / 2))
         let together = try owl.model.decoder.forward(
             rows.embeddings.gathering(shortened + Array(0..<count)),
             rows: shortened.map { DecoderRow(sequence: 0, position: $0, modality: rows.modalities[$0]) }
                 + (0..<count).map { DecoderRow(sequence: 1, position: $0, modality: rows.modalities[$0]) },
-            caches: [KVCache(owl.configuration.decoder), KVCache(owl.configuration.decoder)],
+            caches: [owl.makeCache(), owl.makeCache()],
             logitRows: [shortened.count + count - 1])
         #expect(together.values == alone.values)
     }

@@ -9,7 +9,7 @@ import Testing
 
     @Test("Which instruction sets are tested here") func instructionSets() {
         let absent = InstructionSet.allCases.filter { !$0.isAvailable }
-        print("kernels tested: \(availableSets); this machine lacks: \(absent)")
+        print("kernels tested: \(availableSets); not on this machine: \(absent)")
         #expect(availableSets.contains(.baseline))
         #expect(availableSets.contains(.best))
     }
@@ -69,8 +69,8 @@ import Testing
                 var numbers = TestNumbers(UInt64(m * n))
                 let a = numbers.matrix(m, k), b = numbers.matrix(k, n), start = numbers.matrix(m, n)
                 let c = start.gathering(Array(0..<m)), expected = start.gathering(Array(0..<m))
-                kernels.combine(a.elements, k, m, b.elements, n, n, k, c.elements, n, accumulate)
-                Self.reference.combine(a.elements, k, m, b.elements, n, n, k, expected.elements, n, accumulate)
+                kernels.combine(a.elements, k, m, OWL2_F32, b.elements, n, n, k, c.elements, n, accumulate)
+                Self.reference.combine(a.elements, k, m, OWL2_F32, b.elements, n, n, k, expected.elements, n, accumulate)
                 expectClose(c.values, expected.values, absolute: 1e-5, relative: 1e-5, "\(m) \(n) \(k)")
             }
         }
@@ -91,6 +91,45 @@ import Testing
         var sample: [Float] = [0, 0, 0, 0]
         kernels.widen(OWL2_F16, [0x3555, 0x0001, 0xfc00, 0x7bff] as [UInt16], 4, &sample)
         #expect(sample == [0.33325195, 5.9604645e-8, -.infinity, 65504])
+    }
+
+    @Test("Combinations of rows that are stored as halves", arguments: availableSets)
+    func combineHalves(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        for (m, n, k) in [(1, 64, 16), (2, 17, 9), (3, 64, 7), (5, 65, 33), (36, 128, 64)] {
+            var numbers = TestNumbers(UInt64(m + n))
+            let a = numbers.matrix(m, k), b = numbers.weights(k, n, .float16)
+            let c = Matrix(uninitializedRows: m, columns: n), expected = Matrix(uninitializedRows: m, columns: n)
+            kernels.combine(a.elements, k, m, OWL2_F16, b.row(0), n, n, k, c.elements, n, false)
+            Self.reference.combine(a.elements, k, m, OWL2_F16, b.row(0), n, n, k, expected.elements, n, false)
+            expectClose(c.values, expected.values, absolute: 1e-5, relative: 1e-5, "\(m) \(n) \(k)")
+        }
+    }
+
+    @Test("Keys and values in a page", arguments: availableSets, [2, 8, 24, 32, 40, 64, 128])
+    func pages(set: InstructionSet, dimension: Int) throws {
+        let kernels = try #require(set.kernels).pointee, reference = Self.reference
+        var numbers = TestNumbers(UInt64(dimension))
+        var keys = [[UInt32]](repeating: [UInt32](repeating: 0, count: 64 * dimension + 64 * 8), count: 2), values = keys
+        for slot in [0, 5, 63] {
+            var key = numbers.array(dimension, scale: 9), value = numbers.array(dimension, scale: 1e-6)
+            if slot == 5 { (key[1], value[0]) = (.infinity, .nan) }
+            for (index, table) in [kernels, reference].enumerated() {
+                for store in [table.store_f32, table.store_f16, table.store_q8] {
+                    store?(key, value, dimension, slot, &keys[index], &values[index])
+                }
+            }
+        }
+        #expect(keys[0] == keys[1] && values[0] == values[1])
+        var found = [Float](repeating: 0, count: 64 * dimension), expected = found
+        for (widen, naive, page) in [
+            (kernels.widen_q8_keys, reference.widen_q8_keys, keys[0]),
+            (kernels.widen_q8_values, reference.widen_q8_values, values[0]),
+        ] {
+            widen?(page, dimension, &found)
+            naive?(page, dimension, &expected)
+            #expect(found.map(\.bitPattern) == expected.map(\.bitPattern))
+        }
     }
 
     static let lengths = [1, 2, 7, 16, 31, 64, 100, 1025]
@@ -139,7 +178,8 @@ import Testing
         let kernels = try #require(set.kernels).pointee
         for count in Self.lengths {
             var numbers = TestNumbers(UInt64(count))
-            let x = numbers.array(count, scale: 12) + [0, -0, 100, -100, 1e20, -1e20, 1e-20], up = numbers.array(x.count)
+            let x = numbers.array(count, scale: 12) + [0, -0, 100, -100, 1e20, -1e20, 1e-20],
+                up = numbers.array(x.count)
             func check(_ name: String, _ apply: (owl2_kernels, inout [Float]) -> Void) {
                 var found = x, expected = x
                 apply(kernels, &found)

@@ -27,15 +27,28 @@ struct TestNumbers {
         let values = array(rows * columns, scale: 0.5)
         let bytes: [UInt8]
         switch type {
-        case .float32: bytes = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
-        case .bfloat16: bytes = values.flatMap { value in (2..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
-        case .float16: bytes = values.flatMap { value in (0..<2).map { UInt8(truncatingIfNeeded: halfBits(value) >> ($0 * 8)) } }
+        case .float32:
+            bytes = values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
+        case .bfloat16:
+            bytes = values.flatMap { value in (2..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } }
+        case .float16:
+            bytes = values.flatMap { value in (0..<2).map { UInt8(truncatingIfNeeded: halfBits(value) >> ($0 * 8)) } }
         case .q8_0, .q4_0, .q4_k, .q6_k: preconditionFailure("blocks are made by a quantiser")
         }
         // one byte in front: stored weights have any alignment
         let region = ByteRegion(name: "weights", copying: [0] + bytes)
         return WeightMatrix(
             rowCount: rows, columnCount: columns, elementType: type, storage: region[1..<region.count])
+    }
+}
+
+extension TestNumbers {
+    /// The same weights as Float32.
+    func wide(_ weight: WeightMatrix) -> WeightMatrix {
+        let values = weight.elementType.float32(weight.storage)
+        return WeightMatrix(
+            rowCount: weight.rowCount, columnCount: weight.columnCount, elementType: .float32,
+            storage: ByteRegion(name: "wide", copying: values.withUnsafeBytes { Array($0) }))
     }
 }
 

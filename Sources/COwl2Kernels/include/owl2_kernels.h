@@ -20,7 +20,15 @@ typedef enum {
 } owl2_type;
 
 // The instruction sets that kernels are built for, slowest first.
-typedef enum { OWL2_TIER_BASELINE = 0, OWL2_TIER_AVX2 = 1, OWL2_TIER_AVX512 = 2, OWL2_TIER_COUNT = 3 } owl2_tier;
+typedef enum {
+    OWL2_TIER_BASELINE = 0,
+    OWL2_TIER_DOTPROD = 1,
+    OWL2_TIER_AVX2 = 2,
+    OWL2_TIER_AVXVNNI = 3,
+    OWL2_TIER_AVX512 = 4,
+    OWL2_TIER_AVX512VNNI = 5,
+    OWL2_TIER_COUNT = 6,
+} owl2_tier;
 
 typedef struct {
     const char *name;
@@ -30,12 +38,25 @@ typedef struct {
     void (*product)(owl2_type type, const float *x, size_t x_stride, size_t m, const void *w, size_t n, size_t k,
                     const float *bias, float *y, size_t y_stride);
 
-    // c[i][j] = sum over l of a[i][l] * b[l][j], added to c if `accumulate`; i < m, j < n, l < k in ascending order.
-    void (*combine)(const float *a, size_t a_stride, size_t m, const float *b, size_t b_stride, size_t n, size_t k,
-                    float *c, size_t c_stride, bool accumulate);
+    // c[i][j] = sum over l of a[i][l] * b[l][j], added to c if `accumulate`; i < m, j < n, l < k in ascending order; b is
+    // F32 or F16.
+    void (*combine)(const float *a, size_t a_stride, size_t m, owl2_type b_type, const void *b, size_t b_stride, size_t n,
+                    size_t k, float *c, size_t c_stride, bool accumulate);
 
     // y = float of the n stored elements at w, whole blocks of them.
     void (*widen)(owl2_type type, const void *w, size_t n, float *y);
+
+    // Store a head's key and value, n columns each, as row `slot` of a page of 64 rows: keys are [n][64], values [64][n].
+    void (*store_f32)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
+    void (*store_f16)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
+
+    // The same as bytes, rounded, with Float32 scales for every 32 columns behind them: [groups][64] for keys, [64][groups]
+    // for values. A group with an element that is not finite gets the scale NaN.
+    void (*store_q8)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
+
+    // A page of such keys as [n][64] floats, and of such values as [64][n].
+    void (*widen_q8_keys)(const void *keys, size_t n, float *y);
+    void (*widen_q8_values)(const void *values, size_t n, float *y);
 
     // x = softmax(x * scale) over n elements.
     void (*softmax)(float *x, size_t n, float scale);

@@ -18,7 +18,8 @@ struct Ask: AsyncParsableCommand {
     @Option(
         parsing: .unconditional,
         help: ArgumentHelp(
-            "Report log-probabilities of each token and of this many of the likeliest; needs --format json.", valueName: "k"))
+            "Report log-probabilities of each token and of this many of the likeliest; needs --format json.",
+            valueName: "k"))
     var logprobs: Int?
 
     @Flag(help: "The prompt is whole: no template is put around it.")
@@ -51,7 +52,9 @@ struct Ask: AsyncParsableCommand {
         }
     }
 
-    private func report(_ stream: GenerationStream, _ tokenizer: Tokenizer, _ progress: ProgressLine) async throws -> JSONText {
+    private func report(_ stream: GenerationStream, _ tokenizer: Tokenizer, _ progress: ProgressLine) async throws
+        -> JSONText
+    {
         var text = ""
         var report: JSONText = nil
         for try await event in stream {

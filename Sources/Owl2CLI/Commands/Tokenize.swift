@@ -72,7 +72,8 @@ struct Tokenize: ParsableCommand {
             guard let prompt = try? decoder.decode(String.self, from: Data(line)) else {
                 try StandardOutput.write(output)
                 throw Owl2Error(
-                    .malformedFile, "\(path): line \(number): expected a JSON string, found something else", subject: path)
+                    .malformedFile, "\(reader.name): line \(number): expected a JSON string, found something else",
+                    subject: path)
             }
             output += Self.line(prompt, tokenizer)
             if output.utf8.count > 1 << 16 {

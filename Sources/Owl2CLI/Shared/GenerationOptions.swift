@@ -37,7 +37,8 @@ struct GenerationOptions: ParsableArguments {
     var repetitionPenalty: Float = 1
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("Taken once from the logit of a token of the answer.", valueName: "p"))
+        parsing: .unconditional,
+        help: ArgumentHelp("Taken once from the logit of a token of the answer.", valueName: "p"))
     var presencePenalty: Float = 0
 
     @Option(
@@ -59,7 +60,8 @@ struct GenerationOptions: ParsableArguments {
     var stop: [String] = []
 
     func validate() throws {
-        for (index, bias) in logitBias.enumerated() where logitBias[..<index].contains(where: { $0.token == bias.token }) {
+        for (index, bias) in logitBias.enumerated()
+        where logitBias[..<index].contains(where: { $0.token == bias.token }) {
             throw ValidationError("--logit-bias: expected each token once, found \(bias.token) twice")
         }
         do {
@@ -82,7 +84,8 @@ struct GenerationOptions: ParsableArguments {
         let hasFilter = topP != nil || topK != nil || minP != nil
         guard hasFilter || temperature != nil || seed != nil else { return .greedy }
         return .random(
-            temperature: temperature ?? (hasFilter ? 1 : 0), topP: topP ?? 1, topK: topK ?? 0, minP: minP ?? 0, seed: seed)
+            temperature: temperature ?? (hasFilter ? 1 : 0), topP: topP ?? 1, topK: topK ?? 0, minP: minP ?? 0,
+            seed: seed)
     }
 }
 

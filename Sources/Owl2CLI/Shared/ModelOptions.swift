@@ -28,11 +28,17 @@ struct ModelOptions: ParsableArguments {
 
 /// How to compute.
 struct ComputeOptions: ParsableArguments {
-    @Option(parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
     var threads: Int?
 
-    @Option(parsing: .unconditional, help: "What multiplies matrices: own or openblas.")
+    @Option(parsing: .unconditional, help: "What multiplies matrices.")
     var backend = ComputeBackend.own
+
+    @Option(
+        parsing: .unconditional,
+        help: "How keys and values are kept; f32 for float weights, f16 for quantised ones if absent.")
+    var kv: KeyValueType?
 
     func validate() throws {
         guard let threads, !(1...Compute.maximumThreadCount).contains(threads) else { return }
@@ -44,7 +50,8 @@ struct ComputeOptions: ParsableArguments {
         if backend == .openblas { OpenBLASProcess.prepare(threadCount: threads) }
         defer { progress.clear() }
         let owl = try await Owl2Pipeline.load(
-            from: files, options: LoadOptions(threadCount: threads, backend: backend), progressHandler: progress.handler)
+            from: files, options: LoadOptions(threadCount: threads, backend: backend, keyValueType: kv),
+            progressHandler: progress.handler)
         progress.clear()
         for warning in owl.diagnostics { StandardError.writeLine("warning: \(warning)") }
         return owl
@@ -52,3 +59,4 @@ struct ComputeOptions: ParsableArguments {
 }
 
 extension ComputeBackend: ExpressibleByArgument {}
+extension KeyValueType: ExpressibleByArgument {}

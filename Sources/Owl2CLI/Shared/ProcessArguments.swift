@@ -27,10 +27,16 @@ enum ProcessArguments {
         var rest = arguments[...]
         while let argument = rest.popFirst() {
             if argument == "--" { return joined + [argument] + rest }
-            guard freeTextOptions.contains(argument), let value = rest.popFirst() else {
+            // the parser would take the argument behind '--stop=' for the value
+            if argument.hasSuffix("="), freeTextOptions.contains(String(argument.dropLast())) {
+                joined += [String(argument.dropLast()), ""]
+                continue
+            }
+            guard freeTextOptions.contains(argument), let value = rest.first, !value.isEmpty else {
                 joined.append(argument)
                 continue
             }
+            rest.removeFirst()
             var values = [value]
             while argument == "--decode", let next = rest.first, Int(next) != nil {
                 values.append(next)

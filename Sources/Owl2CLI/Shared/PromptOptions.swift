@@ -16,7 +16,7 @@ enum FitName: String, ExpressibleByArgument, CaseIterable {
 
 /// How pictures are prepared.
 struct FitOptions: ParsableArguments {
-    @Option(parsing: .unconditional, help: "How a picture becomes a square: stretch, pad or crop.")
+    @Option(parsing: .unconditional, help: "How a picture becomes a square.")
     var fit = FitName.stretch
 
     @Flag(help: "Turn pictures as their EXIF data says; the model's authors do not.")

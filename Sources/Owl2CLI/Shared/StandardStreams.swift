@@ -48,7 +48,8 @@ private func writeAll(_ text: String, to descriptor: Int32) -> Bool {
 struct LineReader {
     private let descriptor: Int32
     private let ownsDescriptor: Bool
-    private let name: String
+    /// What error messages call the source.
+    let name: String
     private var buffer: [UInt8] = []
     private var start = 0
     private var isAtEnd = false

@@ -44,7 +44,7 @@ public actor ChatSession {
         self.parameters = parameters
         self.fit = fit
         self.honorsOrientation = honorsOrientation
-        cache = KVCache(pipeline.configuration.decoder)
+        cache = pipeline.makeCache()
     }
 
     /// Answers the next question.
@@ -78,7 +78,7 @@ public actor ChatSession {
 
     /// Forgets the conversation.
     public func reset() {
-        cache = KVCache(pipeline.configuration.decoder)
+        cache = pipeline.makeCache()
         tokens = []
         pendingCount = 0
     }

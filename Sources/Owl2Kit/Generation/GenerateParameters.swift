@@ -77,8 +77,8 @@ extension GenerateParameters {
         try Self.require(maxNewTokens >= 1, "maximum of new tokens", "at least 1", maxNewTokens, "maxNewTokens")
         try Self.require(minNewTokens >= 0, "minimum of new tokens", "at least 0", minNewTokens, "minNewTokens")
         try Self.require(
-            minNewTokens <= maxNewTokens, "minimum of new tokens", "at most the maximum of \(maxNewTokens)", minNewTokens,
-            "minNewTokens")
+            minNewTokens <= maxNewTokens, "minimum of new tokens", "at most the maximum of \(maxNewTokens)",
+            minNewTokens, "minNewTokens")
         try sampling.validate()
         try Self.require(
             repetitionPenalty > 0 && repetitionPenalty.isFinite, "repetition penalty", "a finite number above 0",
@@ -107,7 +107,8 @@ extension GenerateParameters {
         try validate()
         if let token = logitBias.keys.max() {
             try Self.require(
-                token < vocabularySize, "logit bias", "token ids below the vocabulary's size of \(vocabularySize)", token,
+                token < vocabularySize, "logit bias", "token ids below the vocabulary's size of \(vocabularySize)",
+                token,
                 "logitBias")
         }
         if let topLogprobs {

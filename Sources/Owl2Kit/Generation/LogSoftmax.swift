@@ -48,5 +48,6 @@ func requireFinite(_ logits: UnsafeBufferPointer<Float>, _ place: @autoclosure (
         count &+= logit.bitPattern & exponent == exponent ? 1 : 0
     }
     guard count > 0 else { return }
-    throw Owl2Error(.nonFiniteValue, "\(count) of \(logits.count) logits are NaN or infinite \(place())", subject: "logits")
+    throw Owl2Error(
+        .nonFiniteValue, "\(count) of \(logits.count) logits are NaN or infinite \(place())", subject: "logits")
 }

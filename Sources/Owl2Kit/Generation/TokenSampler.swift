@@ -45,7 +45,8 @@ struct TokenSampler: Sendable {
             let seed = givenSeed ?? SplitMix64.drawSeed()
             self.seed = seed
             random = RandomChoice(
-                temperature: temperature, topP: topP, topK: topK, minP: minP, seed: seed, vocabularySize: vocabularySize)
+                temperature: temperature, topP: topP, topK: topK, minP: minP, seed: seed, vocabularySize: vocabularySize
+            )
         }
     }
 

@@ -13,13 +13,16 @@ struct Owl2Model: Sendable {
     let decoder: ModalityAdaptiveDecoder
 
     /// Takes all weights from a loader, which afterwards knows what was missing.
-    init(_ loader: WeightLoader, configuration: ModelConfiguration, compute: Compute) {
+    init(
+        _ loader: WeightLoader, configuration: ModelConfiguration, keyValueType: KeyValueType? = nil, compute: Compute
+    ) {
         let model = loader.scope["model"]
         encoder = VisionEncoder(model["vision_model"], configuration: configuration.vision, compute: compute)
         abstractor = VisualAbstractor(
             model["visual_abstractor"], configuration: configuration.abstractor,
             outputWidth: configuration.decoder.hiddenSize, compute: compute)
-        decoder = ModalityAdaptiveDecoder(loader.scope, configuration: configuration.decoder, compute: compute)
+        decoder = ModalityAdaptiveDecoder(
+            loader.scope, configuration: configuration.decoder, keyValueType: keyValueType, compute: compute)
         self.configuration = configuration
     }
 

@@ -39,7 +39,7 @@ extension Owl2Pipeline {
         }
         let prompt = try prepare(input)
         let encoded = try options.map { try encodeOption($0, behind: prompt) }
-        let cache = KVCache(configuration.decoder)
+        let cache = makeCache()
         let logits = try prefill(prompt, images: encode(prompt, progressHandler), into: cache, progressHandler)
         let sums = try encoded.map { tokens in
             try Task.checkCancellation()
@@ -61,7 +61,8 @@ extension Owl2Pipeline {
         guard prompt.rowCount + tokens.count <= contextLength else {
             throw Owl2Error(
                 .contextExceeded,
-                "the prompt and an option need \(prompt.rowCount + tokens.count) rows, the context has \(contextLength)")
+                "the prompt and an option need \(prompt.rowCount + tokens.count) rows, the context has \(contextLength)"
+            )
         }
         return tokens
     }

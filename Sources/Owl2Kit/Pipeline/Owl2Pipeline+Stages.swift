@@ -80,6 +80,11 @@ extension Owl2Pipeline {
         }
     }
 
+    /// An empty cache for one sequence, of the type that the model was loaded with.
+    public func makeCache() -> KVCache {
+        model.decoder.makeCache()
+    }
+
     /// Runs a prompt through the decoder.
     ///
     /// - Parameters:
@@ -108,7 +113,7 @@ extension Owl2Pipeline {
         try await HeavyWork.run {
             let prompt = try self.prepare(input)
             let rows = try self.splice(prompt, self.encode(prompt, nil))
-            return try self.model.prefill(rows, into: KVCache(self.configuration.decoder), wanting: .all)
+            return try self.model.prefill(rows, into: self.makeCache(), wanting: .all)
         }
     }
 

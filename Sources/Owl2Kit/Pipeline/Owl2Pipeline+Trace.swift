@@ -49,13 +49,14 @@ extension Owl2Pipeline {
             let size = configuration.vision.imageSize
             tensors.append(
                 TracedTensor(
-                    name: "pixel_values", shape: [pixels.count, 3, size, size], values: .float32(pixels.flatMap { $0 })))
+                    name: "pixel_values", shape: [pixels.count, 3, size, size], values: .float32(pixels.flatMap { $0 }))
+            )
             keep("vision", [pixels.count, configuration.vision.rowCount], features)
             keep("image_embeds", [pixels.count, model.rowsPerImage], images)
         }
         var hidden = Array(repeating: [Matrix](), count: configuration.decoder.hiddenLayerCount + 1)
         let logits = try model.prefill(
-            splice(prompt, images), into: KVCache(configuration.decoder), wanting: .all,
+            splice(prompt, images), into: makeCache(), wanting: .all,
             observer: { index, rows in hidden[index].append(rows.gathering(Array(0..<rows.rowCount))) })
         for (index, rows) in hidden.enumerated() { keep("hidden.\(index)", [prompt.rowCount], rows) }
         keep("logits", [prompt.rowCount], [logits])

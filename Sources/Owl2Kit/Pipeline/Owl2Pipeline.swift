@@ -14,11 +14,15 @@ public struct LoadOptions: Sendable {
     public var threadCount: Int?
     /// What multiplies matrices.
     public var backend: ComputeBackend
+    /// How caches hold keys and values, or nil for Float32 where the weights are floats and half precision where they are
+    /// quantised.
+    public var keyValueType: KeyValueType?
 
     /// Options for loading.
-    public init(threadCount: Int? = nil, backend: ComputeBackend = .own) {
+    public init(threadCount: Int? = nil, backend: ComputeBackend = .own, keyValueType: KeyValueType? = nil) {
         self.threadCount = threadCount
         self.backend = backend
+        self.keyValueType = keyValueType
     }
 }
 
@@ -105,7 +109,8 @@ public final class Owl2Pipeline: Sendable {
         report(0.5)
         let loader = WeightLoader(checkpoint)
         let adjusted = Owl2Model.adjusting(configuration, to: loader)
-        model = Owl2Model(loader, configuration: adjusted, compute: compute)
+        model = Owl2Model(
+            loader, configuration: adjusted, keyValueType: options.keyValueType, compute: compute)
         var diagnostics = try checkpoint.diagnostics + loader.finish()
         if adjusted != configuration {
             diagnostics.append(
@@ -173,7 +178,7 @@ public final class Owl2Pipeline: Sendable {
         var sampler = try makeSampler(parameters, promptTokens: prompt.tokens)
         var timings = GenerationTimings(load: loadSeconds)
         let images = try timed(&timings.image) { try encode(prompt, progressHandler) }
-        let cache = KVCache(configuration.decoder)
+        let cache = makeCache()
         let logits = try timed(&timings.prefill) {
             try prefill(prompt, images: images, into: cache, progressHandler)
         }

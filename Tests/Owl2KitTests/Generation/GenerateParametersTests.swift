@@ -22,14 +22,22 @@ import Testing
     }
 
     static let invalid: [Invalid] = [
-        Invalid(GenerateParameters(maxNewTokens: 0), "maxNewTokens", "maximum of new tokens: expected at least 1, found 0"),
-        Invalid(GenerateParameters(minNewTokens: -1), "minNewTokens", "minimum of new tokens: expected at least 0, found -1"),
+        Invalid(
+            GenerateParameters(maxNewTokens: 0), "maxNewTokens", "maximum of new tokens: expected at least 1, found 0"),
+        Invalid(
+            GenerateParameters(minNewTokens: -1), "minNewTokens", "minimum of new tokens: expected at least 0, found -1"
+        ),
         Invalid(
             GenerateParameters(maxNewTokens: 3, minNewTokens: 4), "minNewTokens",
             "minimum of new tokens: expected at most the maximum of 3, found 4"),
-        Invalid(.random(temperature: .nan), "temperature", "temperature: expected a finite number of at least 0, found nan"),
-        Invalid(.random(temperature: .infinity), "temperature", "temperature: expected a finite number of at least 0, found inf"),
-        Invalid(.random(temperature: -0.5), "temperature", "temperature: expected a finite number of at least 0, found -0.5"),
+        Invalid(
+            .random(temperature: .nan), "temperature", "temperature: expected a finite number of at least 0, found nan"),
+        Invalid(
+            .random(temperature: .infinity), "temperature",
+            "temperature: expected a finite number of at least 0, found inf"),
+        Invalid(
+            .random(temperature: -0.5), "temperature", "temperature: expected a finite number of at least 0, found -0.5"
+        ),
         Invalid(.random(topP: 0), "topP", "top-p: expected a number above 0 and at most 1, found 0.0"),
         Invalid(.random(topP: 1.5), "topP", "top-p: expected a number above 0 and at most 1, found 1.5"),
         Invalid(.random(topP: .nan), "topP", "top-p: expected a number above 0 and at most 1, found nan"),
@@ -55,7 +63,8 @@ import Testing
             GenerateParameters(frequencyPenalty: -.infinity), "frequencyPenalty",
             "frequency penalty: expected a finite number, found -inf"),
         Invalid(
-            GenerateParameters(logitBias: [-1: 1]), "logitBias", "logit bias: expected token ids of at least 0, found -1"),
+            GenerateParameters(logitBias: [-1: 1]), "logitBias",
+            "logit bias: expected token ids of at least 0, found -1"),
         Invalid(
             GenerateParameters(logitBias: [5: .nan]), "logitBias",
             "logit bias of token 5: expected a finite number, found nan"),
@@ -63,7 +72,8 @@ import Testing
             GenerateParameters(stopSequences: ["a", ""]), "stopSequences",
             "stop sequences: expected texts of at least one character, found an empty one"),
         Invalid(
-            GenerateParameters(topLogprobs: -1), "topLogprobs", "number of log-probabilities: expected at least 0, found -1"),
+            GenerateParameters(topLogprobs: -1), "topLogprobs",
+            "number of log-probabilities: expected at least 0, found -1"),
     ]
 
     @Test(arguments: invalid) func refusesNonsense(_ invalid: Invalid) {

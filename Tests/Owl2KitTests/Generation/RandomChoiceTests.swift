@@ -117,7 +117,8 @@ import Testing
 
     @Test func softmaxOfScores() throws {
         expect(try ContinuationScores.probabilities(of: [log(1), log(2), log(5)]), [0.125, 0.25, 0.625])
-        expect(try ContinuationScores.probabilities(of: [-1e6, -1e6 - 1]), [1 / (1 + exp(-1)), exp(-1) / (1 + exp(-1))])
+        expect(
+            try ContinuationScores.probabilities(of: [-1e6, -1e6 - 1]), [1 / (1 + exp(-1)), exp(-1) / (1 + exp(-1))])
         expect(try ContinuationScores.probabilities(of: [-2000, 0]), [0, 1])
         expect(try ContinuationScores.probabilities(of: []), [])
         for value in [Double.nan, .infinity, -.infinity] {

@@ -15,7 +15,9 @@ import Testing
         try logits.withUnsafeBufferPointer { try sampler.next(logits: $0).id }
     }
 
-    @Test(arguments: [([1, 3, 3, 2], 1), ([0, 0, 0, 0], 0), ([-5, -7, -2, -2], 2), ([-0.0, 0, -1, 0], 0)] as [([Float], Int)])
+    @Test(
+        arguments: [([1, 3, 3, 2], 1), ([0, 0, 0, 0], 0), ([-5, -7, -2, -2], 2), ([-0.0, 0, -1, 0], 0)]
+            as [([Float], Int)])
     func greedyTakesTheLowestOfTheHighest(_ logits: [Float], _ expected: Int) throws {
         var greedy = try sampler()
         #expect(greedy.seed == nil)
@@ -104,7 +106,8 @@ import Testing
     @Test func logprobsAreThoseOfTheRawLogits() throws {
         // Probabilities 1/8, 4/8, 1/8, 2/8; the bias changes the choice, not the log-probabilities.
         let logits: [Float] = [0, Float(log(4.0)), 0, Float(log(2.0))]
-        var sampler = try sampler(GenerateParameters(repetitionPenalty: 3, logitBias: [2: 50], topLogprobs: 3), prompt: [1])
+        var sampler = try sampler(
+            GenerateParameters(repetitionPenalty: 3, logitBias: [2: 50], topLogprobs: 3), prompt: [1])
         let sampled = try logits.withUnsafeBufferPointer { try sampler.next(logits: $0) }
         #expect(sampled.id == 2)
         let logprobs = try #require(sampled.logprobs)

@@ -19,7 +19,7 @@ import Testing
         let embeddings = try await owl.embed(images).map(\.rows)
         let whole = try owl.model.prefill(
             owl.model.splice(tokens + next, imageMarkerID: Tokenizer.imageMarkerID, images: embeddings),
-            into: KVCache(owl.configuration.decoder), wanting: .last)
+            into: owl.makeCache(), wanting: .last)
         expectClose(cached.values, whole.values, ofLargest: 1e-5, what, sourceLocation: sourceLocation)
     }
 
@@ -72,7 +72,8 @@ import Testing
         try await compare(chat, owl, images: [TestModels.redCircle], "cancelled in an answer")
     }
 
-    @Test("A turn that is cancelled or refused before its answer leaves no trace") func cancelledPrefill() async throws {
+    @Test("A turn that is cancelled or refused before its answer leaves no trace") func cancelledPrefill() async throws
+    {
         let owl = try await TestModels.bundled.value
         let chat = ChatSession(owl)
         _ = try await chat.respond(to: "What color is the circle?", images: [TestModels.redCircle])

@@ -229,7 +229,7 @@ import Testing
                     tokens: prepared.tokens + score.tokens, images: prepared.images, rowCount: 0, imageRowCount: 0,
                     fit: .stretch, honorsOrientation: false),
                 owl.encode(prepared, nil))
-            let logits = try owl.model.prefill(rows, into: KVCache(owl.configuration.decoder), wanting: .all)
+            let logits = try owl.model.prefill(rows, into: owl.makeCache(), wanting: .all)
             var sum = 0.0
             for (index, token) in score.tokens.enumerated() {
                 let row = logits[row: prepared.rowCount - 1 + index].map(Double.init)

@@ -1,6 +1,6 @@
 // A tour of Owl2Kit: load a model, ask it, stream an answer, hold a conversation, choose between answers.
 //
-//     swift run -c release EmbedOwl2 [MODEL-DIRECTORY]
+//     swift run -c release --package-path Examples/EmbedOwl2 EmbedOwl2 [MODEL-DIRECTORY]
 //
 // Without a directory the small bundled model answers. It knows coloured shapes, as in ../Pictures.
 
@@ -46,7 +46,8 @@ func ask(_ owl: Owl2Pipeline) async throws {
     print("The circle: \(answer)")
 
     // Pixels that are in memory already need no file: rows from the top, red, green, blue.
-    let green = Image.rgb8([UInt8](repeating: 0, count: 64 * 64).flatMap { _ in [42, 163, 68] }, width: 64, height: 64)
+    let pixels = Array(repeating: [42, 163, 68] as [UInt8], count: 64 * 64).flatMap { $0 }
+    let green = Image.rgb8(pixels, width: 64, height: 64)
     let rows = try owl.tokenCount(of: UserInput(prompt: "Describe the image.", images: [green]))
     print("A question about a green picture takes \(rows) rows.")
 }
@@ -64,7 +65,8 @@ func stream(_ owl: Owl2Pipeline) async throws {
     // Leaving such a loop early, or cancelling the task around it, stops the work.
 }
 
-/// 4. Hold a conversation. The session keeps what was said: a turn computes only what is new.
+/// 4. Hold a conversation. The session keeps what was said: a turn computes only what is new. Turns can be streamed, too,
+/// with `streamResponse(to:images:)`.
 func chat(_ owl: Owl2Pipeline) async throws {
     let session = ChatSession(owl)
     let picture = Image.file(pictures.appending(path: "square-and-star.png"))

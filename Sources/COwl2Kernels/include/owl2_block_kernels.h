@@ -1,0 +1,58 @@
+// Kernels for weights in GGUF's blocks of 32 (Q8_0, Q4_0): activations are quantised to bytes, products are summed as
+// integers inside a group of 32 and as Float32 over the groups.
+//
+// A prepared row holds the activations of k columns (a multiple of 32), in stretches of 512:
+//
+//   int8_t q[stretches][512]    x / scale, rounded, at most 127 in magnitude, in the order of owl2_prepared_offset()
+//   float scale[stretches][16]  of each group: max |x| / 127; NaN where the group has an element that is not finite
+//   int32_t sum[stretches][16]  of each group's q
+//
+// Groups behind the row's end are zeros. For every output the sum has one order, whatever the instruction set and the
+// number of rows: 16 partial sums, of which number c adds the groups c, c + 16, c + 32 ... in turn by
+// partial = fma(integer sum, weight's scale * activations' scale, partial), and then partial sums i and i + 8, i and
+// i + 4, i and i + 2, 0 and 1 are added.
+#pragma once
+
+#include "owl2_kernels.h"
+
+// Groups of a stretch, elements of a group and bytes of a prepared stretch.
+enum { OWL2_STRETCH_GROUPS = 16, OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 640 };
+
+// Outputs that share a packed panel.
+enum { OWL2_PANEL_OUTPUTS = 32 };
+
+// The number of stretches of k columns.
+static inline size_t owl2_stretches(size_t k) { return (k + 511) / 512; }
+
+// Bytes of a prepared row of k columns, a multiple of 64.
+static inline size_t owl2_prepared_bytes(size_t k) { return owl2_stretches(k) * OWL2_STRETCH_BYTES; }
+
+// Where element i of group g of a stretch stands: group g has the 16-byte place g / 4 in vector g % 4 of 64 bytes for
+// its first half, and the same place one vector further for its second half. So four blocks of one weight row, taken
+// half by half, meet four groups in one vector.
+static inline size_t owl2_prepared_offset(size_t g, size_t i) {
+    return g % 4 * 128 + i / 16 * 64 + g / 4 * 16 + i % 16;
+}
+
+// Bytes of scratch that `product` needs for k columns, to be aligned to 64.
+static inline size_t owl2_panel_bytes(size_t k) {
+    return owl2_stretches(k) * (512 * OWL2_PANEL_OUTPUTS + 16 * 4 * OWL2_PANEL_OUTPUTS);
+}
+
+typedef struct {
+    const char *name;
+
+    // Prepares the k activations at x.
+    void (*prepare)(const float *x, size_t k, void *row);
+
+    // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`
+    // (Q8_0 or Q4_0). bias may be NULL. scratch has owl2_panel_bytes(k).
+    void (*product)(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
+                    float *y, size_t y_stride, void *scratch);
+} owl2_block_kernels;
+
+// The table of an instruction set, or NULL if the kernels of it were not built or this machine lacks it.
+const owl2_block_kernels *owl2_block_kernels_for(owl2_tier tier);
+
+// The naive twins: the same arithmetic in plain loops.
+extern const owl2_block_kernels owl2_block_kernels_reference;

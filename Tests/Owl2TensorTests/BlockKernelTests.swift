@@ -1,0 +1,140 @@
+import COwl2Kernels
+import Owl2Core
+import Testing
+
+@testable import Owl2Tensor
+
+/// Kernels for GGUF's blocks against their naive twins, on every instruction set that this machine has.
+@Suite struct BlockKernelTests {
+    static let blockTypes: [ElementType] = [.q8_0, .q4_0]
+
+    struct Size: CustomTestStringConvertible {
+        let rows, outputs, inputs: Int
+        var testDescription: String { "\(rows)x\(inputs) by \(outputs)" }
+    }
+
+    static let sizes = [
+        (1, 1, 32), (1, 7, 480), (1, 33, 512), (2, 5, 544), (3, 31, 1024), (4, 32, 1056), (5, 33, 2816), (6, 64, 96),
+        (8, 40, 1600), (9, 65, 544), (13, 70, 11_008), (20, 3, 4096),
+    ].map(Size.init)
+
+    /// Blocks of random bytes with scales from 2^-8 to 2^-7, at an odd address.
+    static func weights(_ numbers: inout TestNumbers, _ size: Size, _ type: ElementType) -> WeightMatrix {
+        var bytes = [UInt8](repeating: 0, count: size.outputs * type.byteCount(ofRow: size.inputs))
+        for index in bytes.indices { bytes[index] = UInt8(truncatingIfNeeded: Int(numbers.next() * 1e9)) }
+        for block in stride(from: 0, to: bytes.count, by: type.blockByteCount) {
+            bytes[block + 1] = 0x1C | bytes[block + 1] & 0x83
+        }
+        let region = ByteRegion(name: "blocks", copying: [0] + bytes)
+        return WeightMatrix(
+            rowCount: size.outputs, columnCount: size.inputs, elementType: type, storage: region[1..<region.count])
+    }
+
+    static func prepare(_ x: Matrix, _ kernels: owl2_block_kernels) -> [UInt64] {
+        let rowByteCount = owl2_prepared_bytes(x.columnCount)
+        var words = [UInt64](repeating: .max, count: x.rowCount * rowByteCount / 8)
+        words.withUnsafeMutableBytes { bytes in
+            for row in 0..<x.rowCount {
+                kernels.prepare(x.row(row), x.columnCount, bytes.baseAddress.map { $0 + row * rowByteCount })
+            }
+        }
+        return words
+    }
+
+    /// Calls a table's product with memory as it must be aligned.
+    static func product(
+        _ kernels: owl2_block_kernels, _ prepared: [UInt64], rows: Int, _ weight: WeightMatrix, _ bias: [Float]?
+    ) -> Matrix {
+        let y = Matrix(uninitializedRows: rows, columns: weight.rowCount)
+        let bytes = UnsafeMutableRawPointer.allocate(byteCount: prepared.count * 8, alignment: 64)
+        let scratch = UnsafeMutableRawPointer.allocate(
+            byteCount: owl2_panel_bytes(weight.columnCount), alignment: 64)
+        defer {
+            bytes.deallocate()
+            scratch.deallocate()
+        }
+        prepared.withUnsafeBytes { source in
+            UnsafeMutableRawBufferPointer(start: bytes, count: source.count).copyMemory(from: source)
+        }
+        withOptionalPointer(bias) { bias in
+            kernels.product(
+                weight.elementType.kernelType, bytes, rows, weight.row(0), weight.rowCount, weight.columnCount, bias,
+                y.elements, y.columnCount, scratch)
+        }
+        return y
+    }
+
+    @Test("Preparing activations", arguments: availableSets)
+    func prepare(set: InstructionSet) throws {
+        let kernels = try #require(set.blockKernels).pointee
+        for columns in [32, 64, 480, 512, 1056] {
+            var numbers = TestNumbers(UInt64(columns))
+            var values = numbers.array(3 * columns, scale: 7)
+            for index in 0..<32 { values[columns + index] = index % 2 == 0 ? 0 : -0.0 }
+            values[2 * columns] = 1e38
+            let x = Matrix(rowCount: 3, columnCount: columns, values: values)
+            #expect(Self.prepare(x, kernels) == Self.prepare(x, owl2_block_kernels_reference))
+        }
+    }
+
+    @Test("Products equal the naive ones bit for bit", arguments: availableSets, blockTypes)
+    func product(set: InstructionSet, type: ElementType) throws {
+        let kernels = try #require(set.blockKernels).pointee
+        for size in Self.sizes {
+            var numbers = TestNumbers(UInt64(size.inputs + size.rows))
+            let x = numbers.matrix(size.rows, size.inputs, scale: 3), bias = numbers.array(size.outputs)
+            let weight = Self.weights(&numbers, size, type)
+            let prepared = Self.prepare(x, owl2_block_kernels_reference)
+            let found = Self.product(kernels, prepared, rows: size.rows, weight, bias).values
+            let expected = Self.product(owl2_block_kernels_reference, prepared, rows: size.rows, weight, bias).values
+            if String(cString: kernels.name) == "SSE2" {  // has no fused multiply-add
+                expectClose(found, expected, absolute: 1e-4, relative: 1e-5, size.testDescription)
+            } else {
+                #expect(found == expected, "\(size.testDescription)")
+            }
+        }
+    }
+
+    @Test("A row's product does not depend on its neighbours", arguments: availableSets, blockTypes)
+    func productOfOneRow(set: InstructionSet, type: ElementType) throws {
+        let kernels = try #require(set.blockKernels).pointee
+        var numbers = TestNumbers(5)
+        let size = Size(rows: 19, outputs: 45, inputs: 1120)
+        let x = numbers.matrix(size.rows, size.inputs), weight = Self.weights(&numbers, size, type)
+        let all = Self.product(kernels, Self.prepare(x, kernels), rows: size.rows, weight, nil)
+        for count in 1...15 {
+            let some = x.gathering(Array(2..<2 + count))
+            let y = Self.product(kernels, Self.prepare(some, kernels), rows: count, weight, nil)
+            #expect((0..<count).allSatisfy { y[row: $0] == all[row: 2 + $0] }, "\(count) rows")
+        }
+    }
+
+    @Test("Quantised activations cost little", arguments: blockTypes)
+    func accuracy(type: ElementType) throws {
+        let compute = try Compute(threadCount: 2)
+        var numbers = TestNumbers(11)
+        let size = Size(rows: 7, outputs: 50, inputs: 2048)
+        let x = numbers.matrix(size.rows, size.inputs), weight = Self.weights(&numbers, size, type)
+        let wide = numbers.wide(weight)
+        let found = compute.product(x, weight), expected = compute.product(x, wide)
+        let scale = expected.values.map(abs).max() ?? 0
+        expectClose(found.values, expected.values, absolute: 0.01 * scale, relative: 0)
+    }
+
+    @Test("An activation that is not finite comes through", arguments: availableSets, blockTypes)
+    func nonFinite(set: InstructionSet, type: ElementType) throws {
+        let kernels = try #require(set.blockKernels).pointee
+        for value: Float in [.nan, .infinity, -.infinity] {
+            for rows in [1, 14] {
+                var numbers = TestNumbers(2)
+                let size = Size(rows: rows, outputs: 33, inputs: 576)
+                var values = numbers.array(rows * size.inputs)
+                values[540] = value
+                let x = Matrix(rowCount: rows, columnCount: size.inputs, values: values)
+                let y = Self.product(kernels, Self.prepare(x, kernels), rows: rows, Self.weights(&numbers, size, type), nil)
+                #expect(y[row: 0].allSatisfy { $0.isNaN })
+                #expect(rows == 1 || y[row: 1].allSatisfy { $0.isFinite })
+            }
+        }
+    }
+}
