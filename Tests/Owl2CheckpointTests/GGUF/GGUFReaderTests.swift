@@ -80,7 +80,7 @@ import Testing
         #expect(file.version == 2 && file.tensors.count == 3)
     }
 
-    @Test("Quantised rows dequantise to the gguf package's numbers, bit for bit", arguments: ["q8_0", "q4_0", "q4_k", "q6_k"])
+    @Test("Blocks dequantise to the gguf package's numbers, bit for bit", arguments: ["q8_0", "q4_0", "q4_k", "q6_k"])
     func dequantization(type: String) throws {
         let tensors = Dictionary(uniqueKeysWithValues: try Self.goldens().tensors.map { ($0.name, $0) })
         let blocks = try #require(tensors["\(type).blocks"]), floats = try #require(tensors["\(type).floats"])
@@ -97,15 +97,19 @@ import Testing
         }
     }
 
-    @Test("A block whose scale or minimum is not finite has no finite element", arguments: [
-        (8, 34, 32, [0]), (2, 18, 32, [0]), (12, 144, 256, [0, 2]), (14, 210, 256, [208]),
-    ] as [(UInt32, Int, UInt64, [Int])])
+    @Test(
+        "A block whose scale or minimum is not finite has no finite element",
+        arguments: [
+            (8, 34, 32, [0]), (2, 18, 32, [0]), (12, 144, 256, [0, 2]), (14, 210, 256, [208]),
+        ] as [(UInt32, Int, UInt64, [Int])])
     func nonFiniteScales(type: UInt32, byteCount: Int, elementCount: UInt64, offsets: [Int]) throws {
         for offset in offsets {
             for bits in [0x7C00, 0x7E00, 0xFC00] as [UInt16] {
                 var data = [UInt8](repeating: 0xFF, count: 3 * byteCount)
                 for block in 0..<3 {
-                    for at in offsets { data.replaceSubrange(block * byteCount + at..<block * byteCount + at + 2, with: [0, 0x3C]) }
+                    for place in offsets.map({ block * byteCount + $0 }) {
+                        data.replaceSubrange(place..<place + 2, with: [0, 0x3C])
+                    }
                 }
                 let place = byteCount + offset
                 data.replaceSubrange(place..<place + 2, with: littleEndian(bits))

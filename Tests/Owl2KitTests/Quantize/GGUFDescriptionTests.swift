@@ -31,11 +31,14 @@ import Testing
         _ = try files.source.preprocessor(imageSize: configuration.vision.imageSize)
     }
 
-    @Test("Configurations come back as they were", arguments: [
-        [:], ["rope_scaling": ["type": "linear", "factor": 2.5]], ["rope_scaling": ["type": "dynamic", "factor": 4.0]],
-        ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
-        ["visual_config.visual_model.hidden_act": "gelu", "eos_token_id": [2, 5]],
-    ] as [[String: any Sendable]])
+    @Test(
+        "Configurations come back as they were",
+        arguments: [
+            [:], ["rope_scaling": ["type": "linear", "factor": 2.5]],
+            ["rope_scaling": ["type": "dynamic", "factor": 4.0]],
+            ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
+            ["visual_config.visual_model.hidden_act": "gelu", "eos_token_id": [2, 5]],
+        ] as [[String: any Sendable]])
     func configurations(settings: [String: any Sendable]) throws {
         var changes: [String: Any?] = [:]
         for (key, value) in settings where key != "eos_token_id" { changes[key] = value }
@@ -54,7 +57,7 @@ import Testing
         #expect(tokenizer.configuration == TokenizerConfiguration(isLegacy: false, addsBeginningOfSequence: false))
     }
 
-    @Test("Any vocabulary comes back as it was: pieces of every kind, no leading space, a padding token", arguments: [false, true])
+    @Test("Any vocabulary comes back as it was, with pieces of every kind", arguments: [false, true])
     func vocabularies(isPlain: Bool) throws {
         var vocabulary = try BundledModel.files.source.vocabulary()
         if !isPlain {
@@ -127,14 +130,17 @@ import Testing
         }
     }
 
-    @Test("Numbers that make no sense are named by GGUF's key", arguments: [
-        ("mplug_owl2.embedding_length", GGUFValue.uint32(0)), ("mplug_owl2.block_count", .uint32(1 << 30)),
-        ("mplug_owl2.attention.head_count_kv", .uint32(3)), ("mplug_owl2.vision.image_size", .uint32(100)),
-        ("mplug_owl2.rope.scaling.type", .string("yarn")), ("mplug_owl2.vision.activation", .string("relu")),
-        ("mplug_owl2.attention.layer_norm_rms_epsilon", .number(.nan)), ("mplug_owl2.vision.image_mean", .array([2.0, 0, 0])),
-        ("mplug_owl2.vision.image_std", .array([1.0])), ("tokenizer.ggml.model", .string("gpt2")),
-        ("tokenizer.ggml.scores", .array([Float(1)])), ("tokenizer.ggml.unknown_token_id", .uint32(5)),
-    ])
+    @Test(
+        "Numbers that make no sense are named by GGUF's key",
+        arguments: [
+            ("mplug_owl2.embedding_length", GGUFValue.uint32(0)), ("mplug_owl2.block_count", .uint32(1 << 30)),
+            ("mplug_owl2.attention.head_count_kv", .uint32(3)), ("mplug_owl2.vision.image_size", .uint32(100)),
+            ("mplug_owl2.rope.scaling.type", .string("yarn")), ("mplug_owl2.vision.activation", .string("relu")),
+            ("mplug_owl2.attention.layer_norm_rms_epsilon", .number(.nan)),
+            ("mplug_owl2.vision.image_mean", .array([2.0, 0, 0])),
+            ("mplug_owl2.vision.image_std", .array([1.0])), ("tokenizer.ggml.model", .string("gpt2")),
+            ("tokenizer.ggml.scores", .array([Float(1)])), ("tokenizer.ggml.unknown_token_id", .uint32(5)),
+        ])
     func nonsense(key: String, value: GGUFValue) async throws {
         let rest = try Self.metadata().filter { $0.key != key }
         do {
@@ -145,7 +151,7 @@ import Testing
         }
     }
 
-    @Test("Token ids outside of the vocabulary, and tokens that contradict one another") func badVocabularies() async throws {
+    @Test("Ids outside of the vocabulary, and tokens that contradict one another") func badVocabularies() async throws {
         let changes: [(String, GGUFValue)] = [
             ("tokenizer.ggml.bos_token_id", .uint32(768)), ("tokenizer.ggml.eos_token_id", .uint32(.max)),
             ("tokenizer.ggml.bos_token_id", .uint32(400)),

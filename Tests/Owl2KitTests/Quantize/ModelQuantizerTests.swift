@@ -53,9 +53,11 @@ import Testing
         #expect(try Data(contentsOf: direct) == Data(contentsOf: folder.file))
     }
 
-    @Test("Rows that a type cannot hold fall back, and inspection shows it", arguments: [
-        (WeightType.q4_k, "Q8_0 instead of Q4_K"), (.q6_k, "Q8_0 instead of Q6_K"),
-    ])
+    @Test(
+        "Rows that a type cannot hold fall back, and inspection shows it",
+        arguments: [
+            (WeightType.q4_k, "Q8_0 instead of Q4_K"), (.q6_k, "Q8_0 instead of Q6_K"),
+        ])
     func fallbacks(type: WeightType, expected: String) async throws {
         let folder = try Folder()
         let report = try await ModelQuantizer(type: type).quantize(BundledModel.files, to: folder.file)
@@ -109,7 +111,9 @@ import Testing
         let loaded = try Data(contentsOf: directory.appendingPathComponent("model.safetensors"))
         let place = try place(of: contents, in: loaded)
         var spoilt = loaded
-        withUnsafeBytes(of: Float(70_000).bitPattern.littleEndian) { spoilt.replaceSubrange(place..<place + 4, with: $0) }
+        withUnsafeBytes(of: Float(70_000).bitPattern.littleEndian) {
+            spoilt.replaceSubrange(place..<place + 4, with: $0)
+        }
         regions["model.safetensors"] = ByteRegion(name: "model.safetensors", copying: spoilt)
         let files = ModelFiles(name: "changed", embedded: regions)
         await expectError(.nonFiniteValue, mentioning: key, "row 0, column 0", "70000", "F16") {
