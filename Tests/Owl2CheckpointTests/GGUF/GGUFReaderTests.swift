@@ -1,5 +1,6 @@
 import Foundation
 import Owl2Core
+import Owl2Tensor
 import Testing
 
 @testable import Owl2Checkpoint
@@ -88,6 +89,21 @@ import Testing
         #expect(elementType.rawValue == type)
         let found = elementType.float32(blocks.contents()).map(\.bitPattern)
         #expect(found == expectedBits(floats))
+    }
+
+    @Test(
+        "Rows quantise to the gguf package's bytes, bit for bit",
+        arguments: [ElementType.float16, .bfloat16, .q8_0, .q4_0])
+    func quantization(type: ElementType) throws {
+        let tensors = Dictionary(uniqueKeysWithValues: try Self.goldens().tensors.map { ($0.name, $0) })
+        let rows = try #require(tensors["float32"]), expected = try #require(tensors[type.rawValue])
+        let conversion = RowConversion(columnCount: try #require(rows.shape.last), from: .float32, to: type)
+        var found = [UInt8](repeating: 0, count: expected.byteCount)
+        let fault = try found.withUnsafeMutableBytes {
+            try Compute(threadCount: 1).convert(rows.contents(), conversion, into: $0)
+        }
+        #expect(fault == nil && expected.elementType == type && expected.shape == rows.shape)
+        #expect(found == expected.contents().array)
     }
 
     private func expectedBits(_ tensor: StoredTensor) -> [UInt32] {

@@ -44,6 +44,20 @@ import Testing
         #expect(try await copy.respond(to: "What color is the circle?", images: [TestModels.redCircle]) == "Red")
     }
 
+    @Test("The bundled model in blocks answers as before", arguments: [WeightType.q8_0, .q4_k, .q6_k])
+    func answers(type: WeightType) async throws {
+        let folder = try Folder()
+        try await ModelQuantizer(type: type).quantize(BundledModel.files, to: folder.file)
+        let original = try await TestModels.bundled.value
+        let copy = try await Owl2Pipeline.load(from: folder.file, options: LoadOptions(threadCount: 2))
+        let input = UserInput(prompt: "What color is the square?", images: [TestModels.blueSquare])
+        let found = try await copy.logits(of: input), expected = try await original.logits(of: input)
+        expectClose(found.values, expected.values, ofLargest: 0.1, "logits")
+        #expect(found.values != expected.values)
+        #expect(try await copy.respond(to: "What color is the circle?", images: [TestModels.redCircle]) == "Red")
+        #expect(try await copy.respond(to: "What color is the square?", images: [TestModels.blueSquare]) == "Blue")
+    }
+
     @Test("A GGUF file can be quantised again, and gives what the original gives") func again() async throws {
         let folder = try Folder(), half = folder.url.appendingPathComponent("half.gguf")
         try await ModelQuantizer(type: .f16).quantize(BundledModel.files, to: half)
