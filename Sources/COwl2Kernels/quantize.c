@@ -3,7 +3,8 @@
 
 #include "blocks.h"
 
-// Clang warns of vectors wider than the baseline's registers as arguments, which these functions, all inlined, never pass.
+// Clang warns of vectors wider than the baseline's registers as arguments, which these functions, all inlined, never
+// pass.
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define QUANTIZE owl2_quantize_baseline

@@ -37,7 +37,7 @@ public struct Owl2Error: Error, Sendable {
         public static let imageCountMismatch = Code(rawValue: "imageCountMismatch")
         /// A prompt needs more rows than the context has.
         public static let contextExceeded = Code(rawValue: "contextExceeded")
-        /// The model computed a NaN or an infinity.
+        /// The model computed a NaN or an infinity, or a weight is one or too large for the type that is to hold it.
         public static let nonFiniteValue = Code(rawValue: "nonFiniteValue")
         /// A library that is looked up at run time is not installed.
         public static let missingLibrary = Code(rawValue: "missingLibrary")

@@ -7,8 +7,8 @@ struct Quantize: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write a model as one GGUF file, with its weights in another type.",
         discussion: """
-            Norms, biases and position tables stay Float32, embeddings and the head are at least Q8_0. The file appears when \
-            it is whole; --model takes it wherever it takes a directory.
+            Norms, biases and position tables stay Float32, embeddings and the head are at least Q8_0. The file appears \
+            when it is whole; --model takes it wherever it takes a directory.
             """)
 
     @Argument(help: "The model's directory, or another GGUF file of it.")
@@ -28,17 +28,18 @@ struct Quantize: AsyncParsableCommand {
         let progress = ProgressLine()
         defer { progress.clear() }
         let quantizer = ModelQuantizer(type: type, threadCount: threads), handler = progress.handler
-        let task = Task {
-            try await quantizer.quantize(ModelFiles(at: model.url), to: output.url, progressHandler: handler)
-        }
+        let (source, target) = (model.url, output.url)
+        let task = Task { try await quantizer.quantize(ModelFiles(at: source), to: target, progressHandler: handler) }
         let interrupt = InterruptKey()
         interrupt.setAction { task.cancel() }
         defer { interrupt.setAction {} }
         let report = try await task.value
         progress.clear()
         for warning in report.diagnostics { StandardError.writeLine("warning: \(warning)") }
-        for (key, fallback) in report.fallbacks.sorted(by: { $0.key < $1.key }) {
-            StandardError.writeLine("note: \(key) is \(fallback)")
+        if !report.fallbacks.isEmpty {
+            StandardError.writeLine(
+                "note: \(report.fallbacks.count) weights are stored in another type, because their rows are no whole "
+                    + "number of blocks; owl2 inspect lists them")
         }
         let types = report.elementTypes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
         try StandardOutput.write(

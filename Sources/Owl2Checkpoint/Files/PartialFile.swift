@@ -1,9 +1,11 @@
 import Foundation
 import Owl2Core
 
-/// A file that is written under a temporary name in its directory, and takes its own name when it is whole and on the disk.
+/// A file that is written under a temporary name in its directory, and takes its own name when it is whole and on the
+/// disk.
 ///
-/// Until then nothing is at its place, or what was there before. If the value goes away before, the temporary file does.
+/// Until then nothing is at its place, or what was there before. If the value goes away before, so does the temporary
+/// file.
 final class PartialFile {
     private let path: String
     private let temporaryPath: String
@@ -39,7 +41,7 @@ final class PartialFile {
         Self.unwritable(path, String(cString: strerror(code)))
     }
 
-    /// Takes space on the disk, so that a lack of it shows before the work; where the file system cannot, nothing is done.
+    /// Takes space on the disk, so that a lack of it shows before the work, where the file system can.
     func reserve(_ byteCount: Int) throws {
         #if os(Linux)
             guard byteCount > 0 else { return }

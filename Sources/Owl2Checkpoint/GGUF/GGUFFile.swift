@@ -17,8 +17,8 @@ package struct GGUFFile: Sendable {
     /// - Parameters:
     ///   - region: The whole file.
     ///   - fileName: The file's name without a directory.
-    /// - Throws: `Owl2Error` (`malformedFile`, or `unsupportedFormat` for what is sound but not supported) with the file
-    ///   and the key or tensor.
+    /// - Throws: `Owl2Error` (`malformedFile`, or `unsupportedFormat` for what is sound but not supported) with the
+    ///   file and the key or tensor.
     package init(_ region: ByteRegion, fileName: String) throws {
         var header = try GGUFHeader(region)
         try header.read()
@@ -55,7 +55,7 @@ package struct GGUFFile: Sendable {
         guard let value = try Value(stored) else {
             throw Owl2Error(
                 .malformedFile,
-                "\(name): the key '\(key)' has the type \(stored.typeName) and a value that is not \(Value.expectation)",
+                "\(name): the key '\(key)' has the type \(stored.typeName), and its value is not \(Value.expectation)",
                 subject: key)
         }
         return value

@@ -61,8 +61,9 @@ struct GGUFHeader {
             let isSwapped = (1...3).contains(number.byteSwapped)
             throw Owl2Error(
                 .unsupportedFormat,
-                "\(region.name): "
-                    + (isSwapped ? "a big-endian GGUF file, expected little-endian" : "GGUF version \(number), expected 2 or 3"),
+                isSwapped
+                    ? "\(region.name): a big-endian GGUF file, expected little-endian"
+                    : "\(region.name): GGUF version \(number), expected 2 or 3",
                 subject: region.name)
         }
         version = Int(number)
@@ -154,7 +155,7 @@ extension GGUFHeader {
         let length = try reader.integer(UInt64.self, "the length of the name of tensor \(index)")
         guard (1...Self.maximumNameByteCount).contains(length) else {
             throw malformed(
-                "the name of tensor \(index) is said to have \(length) bytes, expected 1 to \(Self.maximumNameByteCount)")
+                "the name of tensor \(index) has \(length) bytes, expected 1 to \(Self.maximumNameByteCount)")
         }
         let name = try reader.string(length, "the name of tensor \(index)")
         let shape = try readShape(name)
@@ -162,13 +163,13 @@ extension GGUFHeader {
         guard let type = StoredType.ofGGUF(number) else {
             throw Owl2Error(
                 .unsupportedFormat,
-                "\(region.name): tensor '\(name)' has the type \(StoredType.nameOfGGUF(number)), which is not supported",
+                "\(region.name): tensor '\(name)' has the unsupported type \(StoredType.nameOfGGUF(number))",
                 subject: name)
         }
         let offset = try reader.integer(UInt64.self, "the offset of tensor '\(name)'")
         guard offset % alignment == 0 else {
             throw malformed(
-                "tensor '\(name)' is said to be at offset \(offset), expected a multiple of \(alignment)", subject: name)
+                "tensor '\(name)' is said to be at \(offset), expected a multiple of \(alignment)", subject: name)
         }
         guard let count = elementCount(ofShape: shape), let rowLength = shape.last,
             rowLength % type.blockElementCount == 0
@@ -207,15 +208,15 @@ extension GGUFHeader {
         for entry in entries.sorted(by: { ($0.offset, $0.byteCount) < ($1.offset, $1.byteCount) }) {
             guard entry.offset >= end else {
                 throw malformed(
-                    "tensor '\(entry.name)' begins at offset \(entry.offset), inside of the one before it, which ends at"
-                        + " \(end)", subject: entry.name)
+                    "tensor '\(entry.name)' begins at \(entry.offset), inside of the one before it, which ends at \(end)",
+                    subject: entry.name)
             }
             let (last, overflow) = entry.offset.addingReportingOverflow(entry.byteCount)
             let (padded, paddedOverflow) = last.addingReportingOverflow(-entry.byteCount & (alignment - 1))
             guard !overflow, !paddedOverflow, padded <= dataCount else {
                 throw malformed(
-                    "tensor '\(entry.name)' of \(entry.byteCount) bytes at offset \(entry.offset) reaches past the end of"
-                        + " the \(dataCount) bytes of data; perhaps the file is cut off", subject: entry.name)
+                    "tensor '\(entry.name)' of \(entry.byteCount) bytes at \(entry.offset) reaches past the end of the"
+                        + " \(dataCount) bytes of data; perhaps the file is cut off", subject: entry.name)
             }
             end = last
         }

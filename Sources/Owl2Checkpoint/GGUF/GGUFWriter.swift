@@ -28,8 +28,8 @@ package struct GGUFTensorPlan: Sendable {
 
 /// Writes a GGUF file tensor by tensor, with memory for none of them.
 ///
-/// The file grows under a temporary name in the same directory, without its magic number, and gets both when it is whole
-/// and on the disk. A writer that goes away before removes what it has written.
+/// The file grows under a temporary name in the same directory, without its magic number, and gets both when it is
+/// whole and on the disk. A writer that goes away before removes what it has written.
 package final class GGUFWriter {
     private let output: PartialFile
     private let plans: [GGUFTensorPlan]

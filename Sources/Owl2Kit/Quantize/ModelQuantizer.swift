@@ -5,8 +5,9 @@ import Owl2Tensor
 
 /// Writes a model as one GGUF file, with its weights in another type.
 ///
-/// Weights pass through a few megabytes of memory on their way from file to file, whatever the size of the model. The file
-/// appears when it is whole; an error, a cancellation or the end of the program before that leaves nothing at its place.
+/// Weights pass through a few megabytes of memory on their way from file to file, whatever the size of the model. The
+/// file appears when it is whole; an error, a cancellation or the end of the program before that leaves nothing at its
+/// place.
 ///
 /// ```swift
 /// let quantizer = ModelQuantizer(type: .q4_0)
@@ -48,8 +49,8 @@ public struct ModelQuantizer: Sendable {
     ///   - url: The file to be made; one that is there is replaced at the end.
     ///   - progressHandler: Sees how much was written.
     /// - Returns: What was written.
-    /// - Throws: `Owl2Error` for a model that is not complete, for a weight that is not finite or too large for its type
-    ///   (`nonFiniteValue`, with its name and place), and for a file that cannot be written (`unwritableFile`);
+    /// - Throws: `Owl2Error` for a model that is not complete, for a weight that is not finite or too large for its
+    ///   type (`nonFiniteValue`, with its name and place), and for a file that cannot be written (`unwritableFile`);
     ///   `CancellationError`.
     @discardableResult
     public func quantize(
@@ -110,7 +111,9 @@ public struct ModelQuantizer: Sendable {
         }
     }
 
-    private static func unstorable(_ fault: UnstorableElement, in entry: QuantizationPlan.Entry, row: Int) -> Owl2Error {
+    private static func unstorable(
+        _ fault: UnstorableElement, in entry: QuantizationPlan.Entry, row: Int
+    ) -> Owl2Error {
         let rank = entry.source.shape.count
         let place = rank == 1 ? "element \(fault.column)" : "row \(row), column \(fault.column)"
         let reason =

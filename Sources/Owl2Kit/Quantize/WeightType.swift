@@ -8,12 +8,16 @@ public enum WeightType: String, Sendable, CaseIterable {
     /// The upper half of Float32.
     case bf16
     /// 8 bits in blocks of 32: all but exact, half of the size of `f16`.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q8_0
     /// 4 bits in blocks of 32: the fastest answers.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_0
     /// 4 bits with scales and minimums of groups: as small as `q4_0`, closer to the original.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_k
     /// 6 bits with scales of groups.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case q6_k
 
     /// How the elements are stored.
@@ -46,12 +50,12 @@ public enum WeightType: String, Sendable, CaseIterable {
 /// | weights | type | why |
 /// |---|---|---|
 /// | norms, biases: whatever is a vector | F32 | tiny, and read as Float32 |
-/// | patch embedding, class row, position tables, queries, end row | F32 | 0.1 % of the size; every row of a picture passes through them |
+/// | patch embedding, class row, position tables, queries, end row | F32 | 0.1 % of the size; all pictures need them |
 /// | token embeddings and the head | at least Q8_0 | 3 % of the size; errors there go straight into rows and logits |
 /// | all other matrices | as asked | 97 % of the size |
 ///
-/// A row is a whole number of blocks. Where it is not, a K-type (blocks of 256) becomes Q8_0, and where it is no multiple
-/// of 32 either, F16.
+/// A row is a whole number of blocks. Where it is not, a K-type (blocks of 256) becomes Q8_0, and where it is no
+/// multiple of 32 either, F16.
 struct WeightTypePolicy {
     /// What the type is chosen for.
     let type: WeightType
