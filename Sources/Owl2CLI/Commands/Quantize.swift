@@ -7,8 +7,8 @@ struct Quantize: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Write a model as one GGUF file, with its weights in another type.",
         discussion: """
-            Norms, biases and position tables stay Float32, embeddings and the head are at least Q8_0. The file appears when \
-            it is whole; --model takes it wherever it takes a directory.
+            Norms, biases and position tables stay Float32, embeddings and the head are at least Q8_0. The file appears \
+            when it is whole; --model takes it wherever it takes a directory.
             """)
 
     @Argument(help: "The model's directory, or another GGUF file of it.")
@@ -20,14 +20,17 @@ struct Quantize: AsyncParsableCommand {
     @Option(parsing: .unconditional, help: "The type of most weights: f16, bf16, q8_0, q4_0, q4_k or q6_k.")
     var type: WeightType
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
     var threads: Int?
 
     func run() async throws {
         let progress = ProgressLine()
         defer { progress.clear() }
         let quantizer = ModelQuantizer(type: type, threadCount: threads), handler = progress.handler
-        let task = Task { try await quantizer.quantize(ModelFiles(at: model.url), to: output.url, progressHandler: handler) }
+        let task = Task {
+            try await quantizer.quantize(ModelFiles(at: model.url), to: output.url, progressHandler: handler)
+        }
         let interrupt = InterruptKey()
         interrupt.setAction { task.cancel() }
         defer { interrupt.setAction {} }

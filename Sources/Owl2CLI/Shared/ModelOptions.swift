@@ -17,7 +17,8 @@ struct FilePath: ExpressibleByArgument {
 struct ModelOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("The model's directory or GGUF file; the small model inside the program if absent.", valueName: "path"))
+        help: ArgumentHelp(
+            "The model's directory or GGUF file; the small model inside the program if absent.", valueName: "path"))
     var model: FilePath?
 
     /// The model's files.

@@ -32,9 +32,13 @@ struct StoredType: Hashable, Sendable {
     static let int8 = StoredType("I8", 1)
     static let uint8 = StoredType("U8", 1)
     static let bool = StoredType("BOOL", 1)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     static let q8_0 = StoredType(.q8_0)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     static let q4_0 = StoredType(.q4_0)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     static let q4_k = StoredType(.q4_k)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     static let q6_k = StoredType(.q6_k)
 
     /// The types of whole bytes by their names in safetensors.

@@ -62,7 +62,8 @@ struct GGUFHeader {
             throw Owl2Error(
                 .unsupportedFormat,
                 "\(region.name): "
-                    + (isSwapped ? "a big-endian GGUF file, expected little-endian" : "GGUF version \(number), expected 2 or 3"),
+                    + (isSwapped
+                        ? "a big-endian GGUF file, expected little-endian" : "GGUF version \(number), expected 2 or 3"),
                 subject: region.name)
         }
         version = Int(number)
@@ -154,7 +155,8 @@ extension GGUFHeader {
         let length = try reader.integer(UInt64.self, "the length of the name of tensor \(index)")
         guard (1...Self.maximumNameByteCount).contains(length) else {
             throw malformed(
-                "the name of tensor \(index) is said to have \(length) bytes, expected 1 to \(Self.maximumNameByteCount)")
+                "the name of tensor \(index) is said to have \(length) bytes, expected 1 to \(Self.maximumNameByteCount)"
+            )
         }
         let name = try reader.string(length, "the name of tensor \(index)")
         let shape = try readShape(name)
@@ -168,7 +170,8 @@ extension GGUFHeader {
         let offset = try reader.integer(UInt64.self, "the offset of tensor '\(name)'")
         guard offset % alignment == 0 else {
             throw malformed(
-                "tensor '\(name)' is said to be at offset \(offset), expected a multiple of \(alignment)", subject: name)
+                "tensor '\(name)' is said to be at offset \(offset), expected a multiple of \(alignment)", subject: name
+            )
         }
         guard let count = elementCount(ofShape: shape), let rowLength = shape.last,
             rowLength % type.blockElementCount == 0

@@ -145,7 +145,9 @@ package protocol GGUFElement {
 
 extension String: GGUFElement {
     package static var elementExpectation: String { "strings of valid UTF-8" }
-    package static func elements(of value: GGUFValue, count: Int) throws -> [String]? { try value.strings(count: count) }
+    package static func elements(of value: GGUFValue, count: Int) throws -> [String]? {
+        try value.strings(count: count)
+    }
 }
 
 extension Int: GGUFElement {
@@ -162,7 +164,9 @@ extension Float: GGUFElement {
 
 extension Double: GGUFElement {
     package static var elementExpectation: String { "float32 or float64" }
-    package static func elements(of value: GGUFValue, count: Int) throws -> [Double]? { try value.numbers(count: count) }
+    package static func elements(of value: GGUFValue, count: Int) throws -> [Double]? {
+        try value.numbers(count: count)
+    }
 }
 
 extension GGUFValue {

@@ -125,7 +125,8 @@ public final class Owl2Pipeline: Sendable {
         }
         if options.backend == .openblas, let better = Compute.betterOpenBLASCoreName {
             diagnostics.append(
-                "OpenBLAS took the processor for \(Compute.openBLASCoreName) and is slow: set OPENBLAS_CORETYPE=\(better)")
+                "OpenBLAS took the processor for \(Compute.openBLASCoreName) and is slow: set OPENBLAS_CORETYPE=\(better)"
+            )
         }
         self.configuration = adjusted
         self.diagnostics = diagnostics

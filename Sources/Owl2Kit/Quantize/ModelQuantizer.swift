@@ -110,7 +110,8 @@ public struct ModelQuantizer: Sendable {
         }
     }
 
-    private static func unstorable(_ fault: UnstorableElement, in entry: QuantizationPlan.Entry, row: Int) -> Owl2Error {
+    private static func unstorable(_ fault: UnstorableElement, in entry: QuantizationPlan.Entry, row: Int) -> Owl2Error
+    {
         let rank = entry.source.shape.count
         let place = rank == 1 ? "element \(fault.column)" : "row \(row), column \(fault.column)"
         let reason =
