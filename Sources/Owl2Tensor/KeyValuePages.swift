@@ -6,6 +6,7 @@ public enum KeyValueType: String, Sendable, CaseIterable {
     case f32
     /// Half precision: half of the memory.
     case f16
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// Bytes with a scale for every 32 columns of a row: a quarter of the memory.
     case q8_0
 }

@@ -131,7 +131,8 @@ import Testing
                 var values = numbers.array(rows * size.inputs)
                 values[540] = value
                 let x = Matrix(rowCount: rows, columnCount: size.inputs, values: values)
-                let y = Self.product(kernels, Self.prepare(x, kernels), rows: rows, Self.weights(&numbers, size, type), nil)
+                let y = Self.product(
+                    kernels, Self.prepare(x, kernels), rows: rows, Self.weights(&numbers, size, type), nil)
                 #expect(y[row: 0].allSatisfy { $0.isNaN })
                 #expect(rows == 1 || y[row: 1].allSatisfy { $0.isFinite })
             }

@@ -70,7 +70,8 @@ import Testing
                 let a = numbers.matrix(m, k), b = numbers.matrix(k, n), start = numbers.matrix(m, n)
                 let c = start.gathering(Array(0..<m)), expected = start.gathering(Array(0..<m))
                 kernels.combine(a.elements, k, m, OWL2_F32, b.elements, n, n, k, c.elements, n, accumulate)
-                Self.reference.combine(a.elements, k, m, OWL2_F32, b.elements, n, n, k, expected.elements, n, accumulate)
+                Self.reference.combine(
+                    a.elements, k, m, OWL2_F32, b.elements, n, n, k, expected.elements, n, accumulate)
                 expectClose(c.values, expected.values, absolute: 1e-5, relative: 1e-5, "\(m) \(n) \(k)")
             }
         }
@@ -110,7 +111,8 @@ import Testing
     func pages(set: InstructionSet, dimension: Int) throws {
         let kernels = try #require(set.kernels).pointee, reference = Self.reference
         var numbers = TestNumbers(UInt64(dimension))
-        var keys = [[UInt32]](repeating: [UInt32](repeating: 0, count: 64 * dimension + 64 * 8), count: 2), values = keys
+        var keys = [[UInt32]](repeating: [UInt32](repeating: 0, count: 64 * dimension + 64 * 8), count: 2),
+            values = keys
         for slot in [0, 5, 63] {
             var key = numbers.array(dimension, scale: 9), value = numbers.array(dimension, scale: 1e-6)
             if slot == 5 { (key[1], value[0]) = (.infinity, .nan) }
