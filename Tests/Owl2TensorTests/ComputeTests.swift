@@ -26,7 +26,9 @@ import Testing
 
     @Test("OpenBLAS should know a processor with AVX2 or AVX-512")
     func openBLASCore() {
-        func better(_ name: String, _ set: InstructionSet) -> String? { Compute.betterOpenBLASCoreName(than: name, on: set) }
+        func better(_ name: String, _ set: InstructionSet) -> String? {
+            Compute.betterOpenBLASCoreName(than: name, on: set)
+        }
         #expect(better("Prescott", .avx512) == "SkylakeX")
         #expect(better("Nehalem", .avx2) == "Haswell")
         #expect(better("Prescott", .baseline) == nil)
