@@ -67,7 +67,7 @@ struct WeightLoaderTests {
         expectError(
             .missingWeights, "memory: 5 tensors are missing or unusable",
             "a.weight has shape [2, 3] in model.safetensors, expected [3, 2]",
-            "a.bias has type I64 in model.safetensors, expected F32, F16 or BF16",
+            "a.bias has type I64 in model.safetensors, expected one of F32, F16, BF16, Q8_0",
             "a.absent is missing, expected [1, 2]",
             "b has shape [4] in model.safetensors, expected [-4]"
         ) { try loader.finish() }

@@ -31,19 +31,29 @@ import Testing
         _ = try files.source.preprocessor(imageSize: configuration.vision.imageSize)
     }
 
-    @Test(
-        "Configurations come back as they were",
-        arguments: [
-            [:], ["rope_scaling": ["type": "linear", "factor": 2.5]],
-            ["rope_scaling": ["type": "dynamic", "factor": 4.0]],
-            ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
-            ["visual_config.visual_model.hidden_act": "gelu", "eos_token_id": [2, 5]],
-        ] as [[String: any Sendable]])
-    func configurations(settings: [String: any Sendable]) throws {
-        var changes: [String: Any?] = [:]
-        for (key, value) in settings where key != "eos_token_id" { changes[key] = value }
-        let files = try TestModels.files(setting: changes)
+    /// Changes of `config.json`.
+    struct Settings: @unchecked Sendable, CustomTestStringConvertible {
+        // Unchecked: values of JSON, which are never changed.
+        let values: [String: Any]
+        var testDescription: String { "\(values)" }
+    }
+
+    static let settings: [Settings] = [
+        [:], ["rope_scaling": ["type": "linear", "factor": 2.5]], ["rope_scaling": ["type": "dynamic", "factor": 4]],
+        ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
+        ["visual_config.visual_model.hidden_act": "gelu", "max_position_embeddings": 100],
+    ].map { Settings(values: $0) }
+
+    @Test("Configurations come back as they were", arguments: settings)
+    func configurations(settings: Settings) throws {
+        let files = try TestModels.files(setting: settings.values.mapValues { $0 })
         #expect(try ModelConfiguration(files: Self.files(Self.metadata(files))) == ModelConfiguration(files: files))
+    }
+
+    @Test("Several end tokens come back") func endTokens() throws {
+        let files = try TestModels.files(
+            replacing: ["generation_config.json": Data(#"{"eos_token_id": [2, 5]}"#.utf8)])
+        #expect(try ModelConfiguration(files: Self.files(Self.metadata(files))).endTokenIDs == [2, 5])
     }
 
     @Test("Preprocessor and tokenizer settings come back as they were") func settings() throws {
@@ -70,7 +80,7 @@ import Testing
             vocabulary.pieces.append(.init(text: "\u{E9}", score: -7.5, kind: 5))
         }
         var metadata = try Self.metadata().filter { !$0.key.hasPrefix("tokenizer.ggml.") }
-        metadata += try GGUFDescription.metadata(of: FixedVocabulary(vocabulary: vocabulary), vocabularySize: 768)
+        metadata += try GGUFDescription.metadata(of: FixedVocabulary(content: vocabulary), vocabularySize: 768)
             .filter { $0.key.hasPrefix("tokenizer.ggml.") }
         if !isPlain {
             metadata.removeAll { $0.key == GGUFDescription.Key.unknownSurface }
@@ -89,16 +99,14 @@ import Testing
 
     /// The bundled model with another vocabulary.
     private struct FixedVocabulary: ModelSource {
-        let vocabulary: TokenizerVocabulary
-        private var source: any ModelSource { BundledModel.files.source }
-
-        init(vocabulary: TokenizerVocabulary) { self.vocabulary = vocabulary }
+        let content: TokenizerVocabulary
+        var source: any ModelSource { BundledModel.files.source }
 
         func configuration() throws -> ModelConfiguration { try source.configuration() }
         func tokenizerConfiguration() throws -> TokenizerConfiguration { try source.tokenizerConfiguration() }
-        func vocabulary() throws -> TokenizerVocabulary { vocabulary }
+        func vocabulary() throws -> TokenizerVocabulary { content }
         func tokenizer() throws -> Tokenizer {
-            try Tokenizer(vocabulary, name: "vocabulary", configuration: tokenizerConfiguration())
+            try Tokenizer(content, name: "vocabulary", configuration: tokenizerConfiguration())
         }
         func preprocessorConfiguration() throws -> PreprocessorConfiguration { try source.preprocessorConfiguration() }
         func preprocessor(imageSize: Int) throws -> ImagePreprocessor { try source.preprocessor(imageSize: imageSize) }
