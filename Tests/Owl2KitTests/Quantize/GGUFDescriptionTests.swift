@@ -38,11 +38,13 @@ import Testing
         var testDescription: String { "\(values)" }
     }
 
-    static let shapes: [ChangedFields] = [
-        [:], ["rope_scaling": ["type": "linear", "factor": 2.5]], ["rope_scaling": ["type": "dynamic", "factor": 4]],
-        ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
-        ["visual_config.visual_model.hidden_act": "gelu", "max_position_embeddings": 100],
-    ].map { ChangedFields(values: $0) }
+    static let shapes: [ChangedFields] =
+        ([
+            [:], ["rope_scaling": ["type": "linear", "factor": 2.5]],
+            ["rope_scaling": ["type": "dynamic", "factor": 4]],
+            ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
+            ["visual_config.visual_model.hidden_act": "gelu", "max_position_embeddings": 100],
+        ] as [[String: Any]]).map { ChangedFields(values: $0) }
 
     @Test("Configurations come back as they were", arguments: shapes)
     func configurations(fields: ChangedFields) throws {
