@@ -32,21 +32,23 @@ import Testing
     }
 
     /// Changes of `config.json`.
-    struct Settings: @unchecked Sendable, CustomTestStringConvertible {
+    struct ChangedFields: @unchecked Sendable, CustomTestStringConvertible {
         // Unchecked: values of JSON, which are never changed.
         let values: [String: Any]
         var testDescription: String { "\(values)" }
     }
 
-    static let changes: [Settings] = [
-        [:], ["rope_scaling": ["type": "linear", "factor": 2.5]], ["rope_scaling": ["type": "dynamic", "factor": 4]],
-        ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
-        ["visual_config.visual_model.hidden_act": "gelu", "max_position_embeddings": 100],
-    ].map { Settings(values: $0) }
+    static let shapes: [ChangedFields] =
+        ([
+            [:], ["rope_scaling": ["type": "linear", "factor": 2.5]],
+            ["rope_scaling": ["type": "dynamic", "factor": 4]],
+            ["rms_norm_eps": 1e-6, "rope_theta": 1_000_000.1, "num_key_value_heads": 2, "tie_word_embeddings": true],
+            ["visual_config.visual_model.hidden_act": "gelu", "max_position_embeddings": 100],
+        ] as [[String: Any]]).map { ChangedFields(values: $0) }
 
-    @Test("Configurations come back as they were", arguments: changes)
-    func configurations(settings: Settings) throws {
-        let files = try TestModels.files(setting: settings.values.mapValues { $0 })
+    @Test("Configurations come back as they were", arguments: shapes)
+    func configurations(fields: ChangedFields) throws {
+        let files = try TestModels.files(setting: fields.values.mapValues { $0 })
         #expect(try ModelConfiguration(files: Self.files(Self.metadata(files))) == ModelConfiguration(files: files))
     }
 
