@@ -154,10 +154,10 @@ import Testing
     }
 
     @Test("Cancelling leaves nothing; progress comes to its end") func cancellation() async throws {
-        let folder = try Folder(), seen = Collected<Double>()
+        let folder = try Folder(), seen = Collected<Double>(), target = folder.file
         let task = Task {
             withUnsafeCurrentTask { $0?.cancel() }
-            return try await ModelQuantizer(type: .q8_0).quantize(BundledModel.files, to: folder.file)
+            return try await ModelQuantizer(type: .q8_0).quantize(BundledModel.files, to: target)
         }
         await #expect(throws: CancellationError.self) { try await task.value }
         #expect(try folder.names.isEmpty)
