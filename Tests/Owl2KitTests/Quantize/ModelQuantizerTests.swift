@@ -7,7 +7,7 @@ import Testing
 /// A model as one GGUF file.
 @Suite struct ModelQuantizerTests {
     /// A directory of its own, which goes away with the value.
-    final class Folder {
+    final class Folder: Sendable {
         let url = FileManager.default.temporaryDirectory.appendingPathComponent("owl2-\(UUID().uuidString)")
         var file: URL { url.appendingPathComponent("model.gguf") }
         var names: [String] { get throws { try FileManager.default.contentsOfDirectory(atPath: url.path) } }
@@ -154,10 +154,10 @@ import Testing
     }
 
     @Test("Cancelling leaves nothing; progress comes to its end") func cancellation() async throws {
-        let folder = try Folder(), seen = Collected<Double>(), target = folder.file
+        let folder = try Folder(), file = folder.file, seen = Collected<Double>()
         let task = Task {
             withUnsafeCurrentTask { $0?.cancel() }
-            return try await ModelQuantizer(type: .q8_0).quantize(BundledModel.files, to: target)
+            return try await ModelQuantizer(type: .q8_0).quantize(BundledModel.files, to: file)
         }
         await #expect(throws: CancellationError.self) { try await task.value }
         #expect(try folder.names.isEmpty)
