@@ -30,6 +30,11 @@ package struct ConfigurationChecks {
         guard value % divisor == 0 else { throw invalid(key, "a multiple of \(divisorKey) (\(divisor))", "\(value)") }
     }
 
+    /// Throws unless another key's value is a multiple of the value.
+    package func divisor(_ key: String, _ value: Int, of multipleKey: String, _ multiple: Int) throws {
+        guard multiple % value == 0 else { throw invalid(key, "a divisor of \(multipleKey) (\(multiple))", "\(value)") }
+    }
+
     /// Throws unless the value is the only supported one.
     package func only<Value: Equatable>(_ key: String, _ value: Value, _ supported: Value) throws {
         guard value == supported else { throw invalid(key, "\(supported)", "\(value)") }

@@ -114,7 +114,7 @@ public struct DecoderConfiguration: Codable, Sendable, Equatable {
         try checks.multiple("hidden_size", hiddenSize, of: "num_attention_heads", attentionHeadCount)
         try checks.multiple("hidden_size / num_attention_heads", headDimension, of: "two, for rotary pairs", 2)
         try checks.positive("num_key_value_heads", keyValueHeadCount, atMost: attentionHeadCount)
-        try checks.multiple("num_attention_heads", attentionHeadCount, of: "num_key_value_heads", keyValueHeadCount)
+        try checks.divisor("num_key_value_heads", keyValueHeadCount, of: "num_attention_heads", attentionHeadCount)
         try checks.positive("max_position_embeddings", maxPositionCount, atMost: 1 << 22)
         try checks.finite("rms_norm_eps", rmsNormEpsilon, 0...1)
         try checks.finite("rope_theta", ropeTheta, 1...1e12)
