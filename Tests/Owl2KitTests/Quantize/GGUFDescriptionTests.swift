@@ -144,7 +144,7 @@ import Testing
         "Numbers that make no sense are named by GGUF's key",
         arguments: [
             ("mplug_owl2.embedding_length", GGUFValue.uint32(0)), ("mplug_owl2.block_count", .uint32(1 << 30)),
-            ("mplug_owl2.attention.head_count_kv", .uint32(3)), ("mplug_owl2.vision.image_size", .uint32(100)),
+            ("mplug_owl2.attention.head_count_kv", .uint32(8)), ("mplug_owl2.vision.image_size", .uint32(100)),
             ("mplug_owl2.rope.scaling.type", .string("yarn")), ("mplug_owl2.vision.activation", .string("relu")),
             ("mplug_owl2.attention.layer_norm_rms_epsilon", .number(.nan)),
             ("mplug_owl2.vision.image_mean", .array([2.0, 0, 0])),
