@@ -38,6 +38,7 @@ public final class KVCache: @unchecked Sendable {
             let rows = min(input.modalities.count, newCount - kept)
             kept += max(0, rows)
             guard rows > 0 else { return nil }
+            if rows == input.modalities.count { return input }
             return (input.embeddings.gathering(Array(0..<rows)), Array(input.modalities.prefix(rows)))
         }
     }
