@@ -8,6 +8,8 @@ public final class KVCache: @unchecked Sendable {
     private(set) var layers: [KeyValuePages]
     /// The input rows, kept only where positions depend on the sequence's length.
     private(set) var inputs: [(embeddings: Matrix, modalities: [Modality])] = []
+    /// Whether positions were those of a sequence past the original length, so that a shorter one has others.
+    var isStretched = false
     private let layerCount: Int
     private let keyValueHeadCount: Int
     private let headDimension: Int

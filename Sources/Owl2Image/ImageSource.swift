@@ -37,7 +37,8 @@ package struct ImageSource: Sendable {
             [UInt8(0)].withUnsafeBytes { hash.update($0) }
             withExtendedLifetime(region) { hash.update(region.bytes) }
         case .rgb8(let pixels, let width, let height):
-            [1, UInt64(truncatingIfNeeded: width), UInt64(truncatingIfNeeded: height)].withUnsafeBytes { hash.update($0) }
+            let size: [UInt64] = [1, UInt64(truncatingIfNeeded: width), UInt64(truncatingIfNeeded: height)]
+            size.withUnsafeBytes { hash.update($0) }
             pixels.withUnsafeBytes { hash.update($0) }
         }
         return hash.finalize()

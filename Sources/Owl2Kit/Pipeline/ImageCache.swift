@@ -1,3 +1,4 @@
+import Foundation
 import Owl2Core
 import Owl2Image
 import Owl2Tensor
@@ -6,7 +7,7 @@ import Synchronization
 /// The embeddings of pictures that were encoded before, by content: the same bytes, fit and handling of orientation give
 /// the same rows. The pictures used longest ago go first when the bytes exceed a bound.
 ///
-/// A picture that is being encoded for one request is awaited by the others, not encoded again.
+/// Whoever is about to encode pictures can claim them, so that others who want the same ones at the same time wait.
 final class ImageCache: Sendable {
     /// What a picture's embedding depends on, beside the model.
     struct Key: Hashable, Sendable {
@@ -22,6 +23,7 @@ final class ImageCache: Sendable {
 
     private struct State {
         var entries: [Key: Entry] = [:]
+        var claimed: Set<Key> = []
         var byteCount = 0
         var clock = 0
     }
@@ -68,6 +70,31 @@ final class ImageCache: Sendable {
                 state.entries[oldest.key] = nil
                 state.byteCount -= Self.byteCount(oldest.value.rows)
             }
+        }
+    }
+
+    /// Claims the pictures that are not here and that nobody else has claimed; they are then the caller's to encode and to
+    /// release.
+    func claim(_ keys: Set<Key>) -> Set<Key> {
+        state.withLock { state in
+            let free = keys.filter { !state.claimed.contains($0) && state.entries[$0] == nil }
+            state.claimed.formUnion(free)
+            return free
+        }
+    }
+
+    /// Gives claims up, whether the pictures were encoded or not.
+    func release(_ keys: Set<Key>) {
+        state.withLock { $0.claimed.subtract(keys) }
+    }
+
+    /// Waits until one of the pictures is not claimed any more. The caller must have released its own claims.
+    ///
+    /// - Throws: `CancellationError`.
+    func awaitRelease(of keys: Set<Key>) throws {
+        while state.withLock({ keys.isSubset(of: $0.claimed) }) {
+            try Task.checkCancellation()
+            Thread.sleep(forTimeInterval: 0.002)
         }
     }
 

@@ -65,26 +65,39 @@ extension Owl2Pipeline {
         }
     }
 
-    /// Encodes the pictures that were not met before, each once.
+    /// Encodes the pictures that were not met before, each once. What another task is encoding is waited for.
     func encode(
         _ requests: [PictureRequest], _ progressHandler: ProgressHandler?, observer: PassObserver? = nil
     ) throws -> EncodedImages {
-        var found = requests.map { cachedRows($0) }
-        let missing = firstOccurrences(requests.indices.filter { found[$0] == nil }, requests)
-        var encoded: [ImageCache.Key: Matrix] = [:]
-        for start in stride(from: 0, to: missing.count, by: Self.imagesPerPass) {
-            report(progressHandler, .encodingImages, Double(start) / Double(missing.count))
-            let pass = missing[start..<min(start + Self.imagesPerPass, missing.count)]
-            let pixels = try pass.map { try pixelValues(requests[$0]) }
-            let passRows = try encodePass(pass.map { requests[$0] }, pixels: pixels, observer: observer)
-            for (index, rows) in zip(pass, passRows) {
-                found[index] = rows
-                if let key = requests[index].key { encoded[key] = rows }
-            }
+        var rows = requests.map { cachedRows($0) }, encodedCount = 0
+        while true {
+            let missing = requests.indices.filter { rows[$0] == nil }
+            if missing.isEmpty { break }
+            let wanted = Set(missing.compactMap { requests[$0].key }), claims = imageCache.claim(wanted)
+            defer { imageCache.release(claims) }
+            let mine = firstOccurrences(missing, requests).filter { requests[$0].key.map(claims.contains) ?? true }
+            if mine.isEmpty { try imageCache.awaitRelease(of: wanted) }
+            for (index, encoded) in try encode(mine, of: requests, progressHandler, observer) { rows[index] = encoded }
+            encodedCount += mine.count
+            for index in missing where rows[index] == nil { rows[index] = cachedRows(requests[index]) }
         }
         if !requests.isEmpty { report(progressHandler, .encodingImages, 1) }
-        let rows = zip(requests, found).compactMap { request, rows in rows ?? request.key.flatMap { encoded[$0] } }
-        return EncodedImages(rows: rows, cachedCount: requests.count - missing.count)
+        return EncodedImages(rows: rows.compactMap { $0 }, cachedCount: requests.count - encodedCount)
+    }
+
+    /// Encodes some of the pictures, a few at a time.
+    private func encode(
+        _ indices: [Int], of requests: [PictureRequest], _ progressHandler: ProgressHandler?, _ observer: PassObserver?
+    ) throws -> [(index: Int, rows: Matrix)] {
+        var encoded: [(index: Int, rows: Matrix)] = []
+        for start in stride(from: 0, to: indices.count, by: Self.imagesPerPass) {
+            report(progressHandler, .encodingImages, Double(start) / Double(indices.count))
+            let pass = indices[start..<min(start + Self.imagesPerPass, indices.count)]
+            let pixels = try pass.map { try pixelValues(requests[$0]) }
+            let rows = try encodePass(pass.map { requests[$0] }, pixels: pixels, observer: observer)
+            encoded += zip(pass, rows).map { ($0, $1) }
+        }
+        return encoded
     }
 
     /// The pictures among some that are not the same as an earlier one.

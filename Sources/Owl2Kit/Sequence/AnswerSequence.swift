@@ -120,7 +120,8 @@ final class AnswerSequence {
 
     /// What is known about the answer, once it ended.
     func info(
-        _ prompt: PreparedPrompt, _ images: EncodedImages, _ timings: GenerationTimings, _ parameters: GenerateParameters
+        _ prompt: PreparedPrompt, _ images: EncodedImages, _ timings: GenerationTimings,
+        _ parameters: GenerateParameters
     ) -> GenerationInfo {
         var info = GenerationInfo(
             promptTokenCount: promptRowCount, imageTokenCount: prompt.imageRowCount, tokens: answer.tokens,
