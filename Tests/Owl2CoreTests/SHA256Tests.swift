@@ -23,7 +23,7 @@ import Testing
         #expect(digest([million]) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
     }
 
-    @Test("Lengths around a block's", arguments: lengths)
+    @Test("Lengths around a block's", arguments: lengthDigests)
     func lengths(length: Int, expected: String) {
         #expect(digest([(0..<length).map { UInt8($0 % 256) }]).hasPrefix(expected))
     }
@@ -35,7 +35,7 @@ import Testing
         #expect(digest(pieces) == digest([whole]))
     }
 
-    private static let lengths: [(Int, String)] = [
+    private static let lengthDigests: [(Int, String)] = [
         (1, "6e340b9cffb37a98"),
         (55, "463eb28e72f82e0a"),
         (56, "da2ae4d6b36748f2"),

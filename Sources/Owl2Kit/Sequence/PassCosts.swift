@@ -15,9 +15,9 @@ final class PassCosts: Sendable {
     /// What is assumed where nothing was measured.
     private static let assumed = [1.3, 1.6, 2.1, 3.2]
     /// The weight of a new measurement.
-    private static let rate = 0.25
+    private static let rate = 0.5
     /// How fast a measurement is doubted again while it keeps guesses from being verified.
-    private static let doubt = 0.01
+    private static let doubt = 0.004
 
     private static func bucket(_ rowCount: Int) -> Int {
         rowCount <= 2 ? 0 : rowCount <= 4 ? 1 : rowCount <= 8 ? 2 : 3

@@ -91,7 +91,7 @@ import Testing
     @Test("The bundled model, with pictures and long prompts", arguments: [1, 3, 8])
     func bundled(concurrency: Int) async throws {
         let owl = try await TestModels.bundled.value
-        let long = String(repeating: "What shape is red? ", count: 40)
+        let long = String(repeating: "What shape is red? ", count: 60)
         let inputs: [UserInput] = [
             UserInput(prompt: "Describe the image.", images: [TestModels.redCircle]),
             UserInput(prompt: "What shape is blue?", images: [TestModels.blueSquare, TestModels.redCircle]),

@@ -34,7 +34,7 @@ import Testing
         let good = UserInput(prompt: "What color is the circle?", images: [TestModels.redCircle])
         let items: [BatchItem] = [
             BatchItem(good), BatchItem(UserInput(prompt: "", images: [.file(URL(fileURLWithPath: "absent.png"))])),
-            BatchItem(good), BatchItem(UserInput(prompt: String(repeating: "star ", count: 500))),
+            BatchItem(good), BatchItem(UserInput(prompt: String(repeating: "star ", count: 600))),
             BatchItem(UserInput(prompt: "x", images: [TestModels.blueSquare, .encoded(Data("no picture".utf8))])),
             BatchItem(.raw("<|image|>")), BatchItem(good, parameters: GenerateParameters(maxNewTokens: 0)),
             BatchItem(good),

@@ -247,10 +247,12 @@ import Testing
     func classifyDynamic() async throws {
         let reference = try #require(ParityTests.cases.first { $0.name == "sharded-safetensors-dynamic" })
         let owl = try await reference.load()
-        let input = UserInput.raw("a b a b a b a b a b a b")
-        let long = String(repeating: "a b ", count: 12), short = "a b a"
+        // 40 positions originally: the long option ends behind them, the short one before
+        var prompt = "a"
+        while try owl.tokenCount(of: .raw(prompt)) < 30 { prompt += " b" }
+        let input = UserInput.raw(prompt), long = String(repeating: "a b ", count: 9), short = "a b"
         let rows = try owl.tokenCount(of: input)
-        #expect(rows + owl.tokenizer.encode(short).count < 40 && rows + owl.tokenizer.encode(long).count > 41)
+        #expect(rows + owl.tokenizer.encode(short).count < 40 && rows + owl.tokenizer.encode(long).count > 42)
         let alone = try await owl.classify(input, options: [short])
         let behind = try await owl.classify(input, options: [long, short])
         #expect(alone[0].logprob == behind[1].logprob)
