@@ -8,6 +8,8 @@ public final class KVCache: @unchecked Sendable {
     private(set) var layers: [KeyValuePages]
     /// The input rows, kept only where positions depend on the sequence's length.
     private(set) var inputs: [(embeddings: Matrix, modalities: [Modality])] = []
+    /// Whether positions were those of a sequence past the original length, so that a shorter one has others.
+    var isStretched = false
     private let layerCount: Int
     private let keyValueHeadCount: Int
     private let headDimension: Int
@@ -38,6 +40,7 @@ public final class KVCache: @unchecked Sendable {
             let rows = min(input.modalities.count, newCount - kept)
             kept += max(0, rows)
             guard rows > 0 else { return nil }
+            if rows == input.modalities.count { return input }
             return (input.embeddings.gathering(Array(0..<rows)), Array(input.modalities.prefix(rows)))
         }
     }

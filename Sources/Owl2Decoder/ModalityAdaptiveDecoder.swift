@@ -108,7 +108,7 @@ public struct ModalityAdaptiveDecoder: Sendable {
         precondition(embeddings.rowCount == rows.count && embeddings.columnCount == configuration.hiddenSize)
         let runs = sequenceRuns(rows, caches)
         let hidden =
-            runs.contains { rotary.dependsOnLength($0.cache.count + $0.rows.count) }
+            runs.contains { $0.cache.isStretched || rotary.dependsOnLength($0.cache.count + $0.rows.count) }
             ? try recompute(embeddings, rows, runs, observer)
             : try extend(embeddings, rows, runs, observer)
         if configuration.ropeScaling?.kind == .dynamic {
@@ -177,7 +177,10 @@ public struct ModalityAdaptiveDecoder: Sendable {
         let hidden = try extend(
             .stacking(inputs, columns: embeddings.columnCount), allRows, newRuns,
             observer.map { observer in { index, rows in observer(index, rows.gathering(wanted)) } })
-        for (run, newRun) in zip(runs, newRuns) { run.cache.takeLayers(of: newRun.cache) }
+        for (run, newRun) in zip(runs, newRuns) {
+            run.cache.takeLayers(of: newRun.cache)
+            run.cache.isStretched = rotary.dependsOnLength(newRun.cache.count)
+        }
         return hidden.gathering(wanted)
     }
 }

@@ -79,6 +79,13 @@ public struct ImagePreprocessor: Sendable {
     public func callAsFunction(
         _ image: Image, fit: ImageFit = .stretch, honorsOrientation: Bool = false
     ) throws -> PixelValues {
+        try self(ImageSource(image), fit: fit, honorsOrientation: honorsOrientation)
+    }
+
+    /// Prepares a picture whose bytes are at hand.
+    package func callAsFunction(
+        _ image: ImageSource, fit: ImageFit, honorsOrientation: Bool
+    ) throws -> PixelValues {
         let bytes = try withPixels(of: image, honorsOrientation: honorsOrientation) { picture in
             try fit.square(of: picture, size: imageSize, padding: padding)
         }
@@ -87,20 +94,14 @@ public struct ImagePreprocessor: Sendable {
 
     /// Decodes a picture and gives its pixels to a closure.
     private func withPixels<Result>(
-        of image: Image, honorsOrientation: Bool, _ body: (PictureView) throws -> Result
+        of image: ImageSource, honorsOrientation: Bool, _ body: (PictureView) throws -> Result
     ) throws -> Result {
         let file: ByteRegion
-        switch image {
+        switch image.content {
         case .rgb8(let pixels, let width, let height):
             return try Self.withPixels(pixels, width, height, image.name, body)
-        case .file(let url):
-            guard url.isFileURL else {
-                throw Owl2Error(
-                    .unreadableFile, "cannot read \(image.name): it is not the URL of a file", subject: image.name)
-            }
-            file = try ByteRegion(mappingFile: url.path)
-        case .encoded(let data):
-            file = ByteRegion(name: image.name, copying: data)
+        case .file(let region):
+            file = region
         }
         var picture = try ImageFormat.decode(file)
         if honorsOrientation {

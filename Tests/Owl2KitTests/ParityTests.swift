@@ -88,7 +88,7 @@ import Testing
     func cachedSteps(reference: Case) async throws {
         let owl = try await reference.load()
         let prompt = try owl.prepare(reference.input())
-        let rows = try owl.splice(prompt, owl.encode(prompt, nil))
+        let rows = try owl.splice(prompt, owl.encode(prompt, nil).rows)
         let whole = try owl.model.prefill(rows, into: owl.makeCache(), wanting: .last)
         // passes of odd sizes, then single rows
         let cache = owl.makeCache()
@@ -108,7 +108,7 @@ import Testing
     func sequencesTogether(reference: Case) async throws {
         let owl = try await reference.load()
         let prompt = try owl.prepare(reference.input())
-        let rows = try owl.splice(prompt, owl.encode(prompt, nil))
+        let rows = try owl.splice(prompt, owl.encode(prompt, nil).rows)
         let count = prompt.rowCount
         let alone = try owl.model.prefill(rows, into: owl.makeCache(), wanting: .last)
         // the same sequence whole and shortened beside it

@@ -59,6 +59,11 @@ struct GenerationOptions: ParsableArguments {
         help: ArgumentHelp("End the answer in front of this text; may be repeated.", valueName: "text"))
     var stop: [String] = []
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Guess tokens from earlier text and verify several at a time where it pays; the answer is the same.")
+    var speculation = true
+
     func validate() throws {
         for (index, bias) in logitBias.enumerated()
         where logitBias[..<index].contains(where: { $0.token == bias.token }) {
@@ -77,7 +82,7 @@ struct GenerationOptions: ParsableArguments {
             maxNewTokens: maxTokens, minNewTokens: minTokens, sampling: sampling, repetitionPenalty: repetitionPenalty,
             presencePenalty: presencePenalty, frequencyPenalty: frequencyPenalty,
             logitBias: Dictionary(logitBias.map { ($0.token, $0.bias) }, uniquingKeysWith: { _, last in last }),
-            stopSequences: stop, topLogprobs: topLogprobs)
+            stopSequences: stop, topLogprobs: topLogprobs, speculation: speculation ? .automatic : .off)
     }
 
     private var sampling: GenerateParameters.Sampling {

@@ -19,6 +19,7 @@ final class ProgressLine: Sendable {
             case .encodingImages: "looking at the pictures"
             case .prefill: "reading the prompt"
             case .quantizing: "quantizing"
+            case .answering: "answering"
             }
         let text = "\(stage): \(Int(min(max(progress.fractionCompleted, 0), 1) * 100)) %"
         shown.withLock { last in

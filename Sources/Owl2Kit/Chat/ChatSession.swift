@@ -87,28 +87,23 @@ public actor ChatSession {
         _ input: UserInput, _ progressHandler: Owl2Pipeline.ProgressHandler?, _ emit: (String) -> Void
     ) throws -> GenerationInfo {
         let turn = try prepareTurn(input)
-        var sampler = try pipeline.makeSampler(parameters, promptTokens: tokens + turn.added)
+        let sampler = try pipeline.makeSampler(parameters, promptTokens: tokens + turn.added)
         var timings = GenerationTimings(load: tokens.isEmpty ? pipeline.loadSeconds : nil)
         let images = try timed(&timings.image) { try pipeline.encode(turn.prompt, progressHandler) }
         let logits = try timed(&timings.prefill) {
-            try pipeline.prefill(turn.prompt, images: images, into: cache, progressHandler)
+            try pipeline.prefill(turn.prompt, images: images.rows, into: cache, progressHandler)
         }
         tokens += turn.added
         pendingCount = 0
-        var outcome = AnswerLoop.Outcome()
+        let sequence = AnswerSequence(
+            pipeline, cache: cache, sampler: sampler, parameters: parameters, context: tokens)
         // whatever ends the answer, the conversation holds what was generated of it
         defer {
-            tokens += outcome.tokens
-            pendingCount = outcome.lastTokenIsPending ? 1 : 0
+            tokens += sequence.answer.tokens
+            pendingCount = sequence.lastTokenIsPending ? 1 : 0
         }
-        try timed(&timings.decode) {
-            try AnswerLoop(model: pipeline.model, tokenizer: pipeline.tokenizer, parameters: parameters).run(
-                from: logits, cache: cache, sampler: &sampler, outcome: &outcome, emit: emit)
-        }
-        return GenerationInfo(
-            promptTokenCount: cache.count - outcome.tokens.count + (outcome.lastTokenIsPending ? 1 : 0),
-            imageTokenCount: turn.prompt.imageRowCount, tokens: outcome.tokens, stopReason: outcome.stopReason,
-            seed: sampler.seed, timings: timings, logprobs: parameters.topLogprobs == nil ? nil : outcome.logprobs)
+        try timed(&timings.decode) { try sequence.run(from: logits, emit) }
+        return sequence.info(turn.prompt, images, timings, parameters)
     }
 
     /// The tokens that a turn adds, and the prompt that the cache lacks: the answer's last token if it is pending, the

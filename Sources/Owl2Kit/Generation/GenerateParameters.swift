@@ -38,6 +38,8 @@ public struct GenerateParameters: Sendable, Equatable {
     public var stopSequences: [String]
     /// Asks for the log-probability of each generated token and of this many of the likeliest ones; `nil` asks for none.
     public var topLogprobs: Int?
+    /// Whether tokens are guessed from earlier text and verified several at a time, which changes no answer.
+    public var speculation: Speculation
 
     /// Parameters for one answer: greedy and at most 512 tokens, unless said otherwise.
     ///
@@ -51,10 +53,11 @@ public struct GenerateParameters: Sendable, Equatable {
     ///   - logitBias: What is added to the logits of token ids.
     ///   - stopSequences: Texts that end the answer.
     ///   - topLogprobs: How many of the likeliest tokens to report at each place, or `nil` for no log-probabilities.
+    ///   - speculation: Whether tokens are guessed and verified several at a time.
     public init(
         maxNewTokens: Int = 512, minNewTokens: Int = 0, sampling: Sampling = .greedy, repetitionPenalty: Float = 1,
         presencePenalty: Float = 0, frequencyPenalty: Float = 0, logitBias: [Int: Float] = [:],
-        stopSequences: [String] = [], topLogprobs: Int? = nil
+        stopSequences: [String] = [], topLogprobs: Int? = nil, speculation: Speculation = .automatic
     ) {
         self.maxNewTokens = maxNewTokens
         self.minNewTokens = minNewTokens
@@ -65,6 +68,7 @@ public struct GenerateParameters: Sendable, Equatable {
         self.logitBias = logitBias
         self.stopSequences = stopSequences
         self.topLogprobs = topLogprobs
+        self.speculation = speculation
     }
 }
 

@@ -76,6 +76,12 @@ public struct GenerationInfo: Sendable, Equatable {
     public var timings: GenerationTimings
     /// The log-probabilities of `tokens`, one for one, where ``GenerateParameters/topLogprobs`` asked for them.
     public var logprobs: [GeneratedLogprobs]?
+    /// How many tokens were guessed from earlier text and verified: see ``GenerateParameters/speculation``.
+    public var draftTokenCount = 0
+    /// How many of those guesses were right, each of which saved a step.
+    public var acceptedDraftTokenCount = 0
+    /// How many of the prompt's images had been encoded before.
+    public var cachedImageCount = 0
 
     /// The number of `tokens`.
     public var generatedTokenCount: Int { tokens.count }

@@ -17,6 +17,9 @@ struct TokenSampler: Sendable {
     /// The seed of the random numbers, given or drawn; `nil` for greedy choice without a seed.
     let seed: UInt64?
 
+    /// Whether the highest score is taken, without random numbers.
+    var isGreedy: Bool { random == nil }
+
     private let vocabularySize: Int
     private let topLogprobs: Int?
     private var processor: LogitsProcessor

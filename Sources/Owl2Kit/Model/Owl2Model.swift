@@ -74,7 +74,7 @@ struct Owl2Model: Sendable {
     }
 
     /// Rows of one pass of a prefill, which bounds its memory.
-    private static let rowsPerPass = 256
+    static let rowsPerPass = 256
 
     /// Runs rows through the decoder behind what a cache holds, in passes of a bounded size.
     ///
@@ -93,13 +93,9 @@ struct Owl2Model: Sendable {
                 progress(Double(start) / Double(total))
                 let range = start..<min(start + perPass, total)
                 let isLast = range.upperBound == total
-                let logitRows = wanted == .all ? Array(0..<range.count) : isLast ? [range.count - 1] : []
-                let result = try decoder.forward(
-                    rows.embeddings.gathering(Array(range)),
-                    rows: range.map {
-                        DecoderRow(sequence: 0, position: before + $0, modality: rows.modalities[$0])
-                    },
-                    caches: [cache], logitRows: logitRows, observer: observer)
+                let logitCount = wanted == .all ? range.count : isLast ? 1 : 0
+                let result = try forward(
+                    [SequencePart(cache: cache, rows: rows[range], logitCount: logitCount)], observer: observer)
                 logits.append(result)
             }
         } catch {
@@ -109,11 +105,4 @@ struct Owl2Model: Sendable {
         progress(1)
         return logits.count == 1 ? logits[0] : .stacking(logits, columns: configuration.decoder.vocabularySize)
     }
-}
-
-/// Input rows of the decoder with their modalities.
-struct PromptRows: Sendable {
-    /// `[rows, width]`.
-    let embeddings: Matrix
-    let modalities: [Modality]
 }

@@ -40,7 +40,7 @@ extension Owl2Pipeline {
         let prompt = try prepare(input)
         let encoded = try options.map { try encodeOption($0, behind: prompt) }
         let cache = makeCache()
-        let logits = try prefill(prompt, images: encode(prompt, progressHandler), into: cache, progressHandler)
+        let logits = try prefill(prompt, images: encode(prompt, progressHandler).rows, into: cache, progressHandler)
         let sums = try encoded.map { tokens in
             try Task.checkCancellation()
             defer { cache.truncate(to: prompt.rowCount) }

@@ -54,7 +54,7 @@ extension Owl2Pipeline {
         try prepare(input).rowCount
     }
 
-    /// Encodes pictures with the visual encoder and the abstractor.
+    /// Encodes pictures with the visual encoder and the abstractor, but for those whose embeddings were kept.
     ///
     /// - Parameters:
     ///   - images: Any number of pictures.
@@ -67,8 +67,8 @@ extension Owl2Pipeline {
         _ images: [Image], fit: ImageFit = .stretch, honorsOrientation: Bool = false,
         progressHandler: ProgressHandler? = nil
     ) throws -> [ImageEmbedding] {
-        let pixels = try pixelValues(images, fit: fit, honorsOrientation: honorsOrientation)
-        return try encode(pixels, progressHandler).map(ImageEmbedding.init)
+        let requests = try images.map { try request($0, fit: fit, honorsOrientation: honorsOrientation) }
+        return try encode(requests, progressHandler).rows.map(ImageEmbedding.init)
     }
 
     /// The embeddings of pictures: ``encodeImages(_:fit:honorsOrientation:progressHandler:)`` off the caller's thread.
@@ -112,7 +112,7 @@ extension Owl2Pipeline {
     public func logits(of input: UserInput) async throws -> Matrix {
         try await HeavyWork.run {
             let prompt = try self.prepare(input)
-            let rows = try self.splice(prompt, self.encode(prompt, nil))
+            let rows = try self.splice(prompt, self.encode(prompt, nil).rows)
             return try self.model.prefill(rows, into: self.makeCache(), wanting: .all)
         }
     }
@@ -123,46 +123,11 @@ extension Owl2Pipeline {
         model.splice(prompt.tokens, imageMarkerID: Tokenizer.imageMarkerID, images: images)
     }
 
-    func pixelValues(_ images: [Image], fit: ImageFit, honorsOrientation: Bool) throws -> [[Float]] {
-        try images.map { image in
-            try Task.checkCancellation()
-            return try preprocessor(image, fit: fit, honorsOrientation: honorsOrientation).values
-        }
-    }
-
-    func encode(_ prompt: PreparedPrompt, _ progressHandler: ProgressHandler?) throws -> [Matrix] {
-        let pixels = try pixelValues(prompt.images, fit: prompt.fit, honorsOrientation: prompt.honorsOrientation)
-        return try encode(pixels, progressHandler)
-    }
-
-    /// Pictures that are encoded together, which bounds the memory.
-    private static let imagesPerPass = 4
-
-    /// Normalised pixels to `[queries + 1, decoder width]` each.
-    func encode(
-        _ pixels: [[Float]], _ progressHandler: ProgressHandler?, observer: (_ features: Matrix) -> Void = { _ in }
-    ) throws -> [Matrix] {
-        var embeddings: [Matrix] = []
-        for start in stride(from: 0, to: pixels.count, by: Self.imagesPerPass) {
-            let batch = Array(pixels[start..<min(start + Self.imagesPerPass, pixels.count)])
-            let fraction = Double(start) / Double(pixels.count)
-            progressHandler?(PipelineProgress(stage: .encodingImages, fractionCompleted: fraction))
-            let features = try model.encoder(batch)
-            observer(features)
-            let rows = try model.abstractor(features), perImage = model.rowsPerImage
-            embeddings += batch.indices.map { rows.gathering(Array($0 * perImage..<($0 + 1) * perImage)) }
-        }
-        if !pixels.isEmpty {
-            progressHandler?(PipelineProgress(stage: .encodingImages, fractionCompleted: 1))
-        }
-        return embeddings
-    }
-
     func prefill(
         _ prompt: PreparedPrompt, images: [Matrix], into cache: KVCache, _ progressHandler: ProgressHandler?
     ) throws -> Matrix {
         try model.prefill(
             splice(prompt, images), into: cache,
-            progress: { progressHandler?(PipelineProgress(stage: .prefill, fractionCompleted: $0)) })
+            progress: { report(progressHandler, .prefill, $0) })
     }
 }

@@ -42,9 +42,11 @@ extension Owl2Pipeline {
             let shape = leadingShape + [rows.first?.columnCount ?? 0]
             tensors.append(TracedTensor(name: name, shape: shape, values: .float32(rows.flatMap(\.values))))
         }
-        let pixels = try pixelValues(prompt.images, fit: prompt.fit, honorsOrientation: prompt.honorsOrientation)
-        var features: [Matrix] = []
-        let images = try encode(pixels, nil) { features.append($0) }
+        var pixels: [[Float]] = [], features: [Matrix] = []
+        let images = try encode(requests(prompt, areCached: false), nil) {
+            pixels += $0
+            features.append($1)
+        }.rows
         if !pixels.isEmpty {
             let size = configuration.vision.imageSize
             tensors.append(

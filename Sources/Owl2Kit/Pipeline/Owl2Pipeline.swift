@@ -17,12 +17,19 @@ public struct LoadOptions: Sendable {
     /// How caches hold keys and values, or nil for Float32 where the weights are floats and half precision where they are
     /// quantised.
     public var keyValueType: KeyValueType?
+    /// The most memory for the embeddings of pictures that were encoded, so that a picture that is met again is not
+    /// encoded again; 0 keeps none. A picture of the published model takes about a megabyte.
+    public var imageCacheByteCount: Int
 
     /// Options for loading.
-    public init(threadCount: Int? = nil, backend: ComputeBackend = .own, keyValueType: KeyValueType? = nil) {
+    public init(
+        threadCount: Int? = nil, backend: ComputeBackend = .own, keyValueType: KeyValueType? = nil,
+        imageCacheByteCount: Int = 64 << 20
+    ) {
         self.threadCount = threadCount
         self.backend = backend
         self.keyValueType = keyValueType
+        self.imageCacheByteCount = imageCacheByteCount
     }
 }
 
@@ -38,6 +45,8 @@ public struct PipelineProgress: Sendable {
         case prefill
         /// Writing weights in another type.
         case quantizing
+        /// The answers of a batch.
+        case answering
     }
 
     /// The stage.
@@ -68,6 +77,11 @@ public final class Owl2Pipeline: Sendable {
     public let loadSeconds: Double
     let model: Owl2Model
     let preprocessor: ImagePreprocessor
+    let imageCache: ImageCache
+    /// How long passes of the decoder take.
+    let passCosts = PassCosts()
+    /// Whether a row's result is the same whatever rows are computed with it.
+    let givesSameBitsForManyRows: Bool
 
     /// Rows that a prompt and its answer may have together.
     public var contextLength: Int { configuration.decoder.contextLength }
@@ -100,6 +114,13 @@ public final class Owl2Pipeline: Sendable {
             progressHandler?(PipelineProgress(stage: .loading, fractionCompleted: fraction))
         }
         report(0)
+        guard options.imageCacheByteCount >= 0 else {
+            throw Owl2Error(
+                .invalidInput, "image cache: expected at least 0 bytes, found \(options.imageCacheByteCount)",
+                subject: "imageCacheByteCount")
+        }
+        imageCache = ImageCache(capacity: options.imageCacheByteCount)
+        givesSameBitsForManyRows = options.backend == .own
         let compute = try Compute(threadCount: options.threadCount, backend: options.backend)
         let source = files.source, configuration = try source.configuration()
         tokenizer = try source.tokenizer()
@@ -176,22 +197,17 @@ public final class Owl2Pipeline: Sendable {
         _ emit: (String) -> Void
     ) throws -> GenerationInfo {
         let prompt = try prepare(input)
-        var sampler = try makeSampler(parameters, promptTokens: prompt.tokens)
+        let sampler = try makeSampler(parameters, promptTokens: prompt.tokens)
         var timings = GenerationTimings(load: loadSeconds)
         let images = try timed(&timings.image) { try encode(prompt, progressHandler) }
         let cache = makeCache()
         let logits = try timed(&timings.prefill) {
-            try prefill(prompt, images: images, into: cache, progressHandler)
+            try prefill(prompt, images: images.rows, into: cache, progressHandler)
         }
-        var outcome = AnswerLoop.Outcome()
-        try timed(&timings.decode) {
-            try AnswerLoop(model: model, tokenizer: tokenizer, parameters: parameters).run(
-                from: logits, cache: cache, sampler: &sampler, outcome: &outcome, emit: emit)
-        }
-        return GenerationInfo(
-            promptTokenCount: prompt.rowCount, imageTokenCount: prompt.imageRowCount, tokens: outcome.tokens,
-            stopReason: outcome.stopReason, seed: sampler.seed, timings: timings,
-            logprobs: parameters.topLogprobs == nil ? nil : outcome.logprobs)
+        let sequence = AnswerSequence(
+            self, cache: cache, sampler: sampler, parameters: parameters, context: prompt.tokens)
+        try timed(&timings.decode) { try sequence.run(from: logits, emit) }
+        return sequence.info(prompt, images, timings, parameters)
     }
 
     /// A sampler for an answer to a prompt; throws for parameters that make no sense.

@@ -228,7 +228,7 @@ import Testing
                 PreparedPrompt(
                     tokens: prepared.tokens + score.tokens, images: prepared.images, rowCount: 0, imageRowCount: 0,
                     fit: .stretch, honorsOrientation: false),
-                owl.encode(prepared, nil))
+                owl.encode(prepared, nil).rows)
             let logits = try owl.model.prefill(rows, into: owl.makeCache(), wanting: .all)
             var sum = 0.0
             for (index, token) in score.tokens.enumerated() {
@@ -243,8 +243,23 @@ import Testing
         }
     }
 
+    @Test("An option's score does not depend on a longer one before it, under dynamic scaling either")
+    func classifyDynamic() async throws {
+        let reference = try #require(ParityTests.cases.first { $0.name == "sharded-safetensors-dynamic" })
+        let owl = try await reference.load()
+        // 40 positions originally: the long option ends behind them, the short one before
+        var prompt = "a"
+        while try owl.tokenCount(of: .raw(prompt)) < 30 { prompt += " b" }
+        let input = UserInput.raw(prompt), long = String(repeating: "a b ", count: 9), short = "a b"
+        let rows = try owl.tokenCount(of: input)
+        #expect(rows + owl.tokenizer.encode(short).count < 40 && rows + owl.tokenizer.encode(long).count > 42)
+        let alone = try await owl.classify(input, options: [short])
+        let behind = try await owl.classify(input, options: [long, short])
+        #expect(alone[0].logprob == behind[1].logprob)
+    }
+
     @Test("Pictures beside each other are encoded as if they were alone") func imageBatches() async throws {
-        let owl = try await owl()
+        let owl = try await Owl2Pipeline.bundled(options: LoadOptions(threadCount: 2, imageCacheByteCount: 0))
         let images = (0..<5).map { $0 % 2 == 0 ? TestModels.redCircle : TestModels.blueSquare }
         let together = try await owl.embed(images)
         #expect(together.count == 5)
