@@ -17,7 +17,10 @@ struct Owl2Command: AsyncParsableCommand {
             comes behind '--'. Results go to the standard output, errors and progress to the standard error.
             """,
         version: Owl2Version.current,
-        subcommands: [Ask.self, Chat.self, Classify.self, Tokenize.self, Preprocess.self, Trace.self, Inspect.self, Quantize.self])
+        subcommands: [
+            Ask.self, Chat.self, Classify.self, Tokenize.self, Preprocess.self, Trace.self, Inspect.self, Quantize.self,
+            Bench.self, Perplexity.self,
+        ])
 
     static func main() async {
         do {
