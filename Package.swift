@@ -57,7 +57,7 @@ let package = Package(
         .testTarget(name: "Owl2TokenizerTests", dependencies: ["Owl2Tokenizer"], resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2ImageTests", dependencies: ["Owl2Image"], resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled"], resources: [.copy("Fixtures")]),
+            name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled", "COwl2Kernels"], resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2CLITests", dependencies: ["Owl2CLI", "Owl2Kit"]),
     ]
 )

@@ -24,7 +24,8 @@ struct Bench: AsyncParsableCommand {
     @Option(parsing: .unconditional, help: "What multiplies matrices: own, openblas, or both.")
     var backend = ValueList(ComputeBackend.own)
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
     var threads: Int?
 
     @Option(
@@ -40,7 +41,8 @@ struct Bench: AsyncParsableCommand {
             "Measure how cost grows with rows and pictures instead, and draw it into an SVG file.", valueName: "file"))
     var growth: FilePath?
 
-    @Option(parsing: .unconditional, help: "Write a table (text), one object (json) or a table for a document (markdown).")
+    @Option(
+        parsing: .unconditional, help: "Write a table (text), one object (json) or a table for a document (markdown).")
     var format = ReportFormat.text
 
     func validate() throws {
@@ -94,7 +96,8 @@ struct Bench: AsyncParsableCommand {
 struct BenchWorkOptions: ParsableArguments {
     @Option(parsing: .unconditional, help: "The work to measure: load, image, prefill, decode.")
     var work = ValueList(
-        BenchmarkResult.Work.load, BenchmarkResult.Work.image, BenchmarkResult.Work.prefill, BenchmarkResult.Work.decode)
+        BenchmarkResult.Work.load, BenchmarkResult.Work.image, BenchmarkResult.Work.prefill, BenchmarkResult.Work.decode
+    )
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Rows of the prompts.", valueName: "n,n…"))
     var promptTokens = ValueList(128, 512)
@@ -108,7 +111,8 @@ struct BenchWorkOptions: ParsableArguments {
     @Option(parsing: .unconditional, help: ArgumentHelp("Sequences that are decoded together.", valueName: "n,n…"))
     var batch = ValueList(1)
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("How often everything is measured, at least 3.", valueName: "n"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("How often everything is measured, at least 3.", valueName: "n"))
     var repetitions = 3
 
     var plan: BenchmarkPlan {

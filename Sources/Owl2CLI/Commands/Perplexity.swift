@@ -16,13 +16,15 @@ struct Perplexity: AsyncParsableCommand {
     @OptionGroup(title: "Model") var compute: ComputeOptions
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("The model to compare with: a directory or GGUF file.", valueName: "path"))
+        parsing: .unconditional,
+        help: ArgumentHelp("The model to compare with: a directory or GGUF file.", valueName: "path"))
     var reference: FilePath?
 
     @Option(parsing: .unconditional, help: ArgumentHelp("A text file.", valueName: "file"))
     var text: FilePath?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("A file of questions with answers, one a line.", valueName: "file"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("A file of questions with answers, one a line.", valueName: "file"))
     var pairs: FilePath?
 
     @Option(
@@ -66,7 +68,8 @@ struct Perplexity: AsyncParsableCommand {
         guard let file else { return "" }
         let region = try ByteRegion(mappingFile: file.url.path)
         guard let text = String(validating: region.bytes, as: UTF8.self) else {
-            throw Owl2Error(.malformedFile, "\(file.url.path): expected UTF-8, found other bytes", subject: file.url.path)
+            throw Owl2Error(
+                .malformedFile, "\(file.url.path): expected UTF-8, found other bytes", subject: file.url.path)
         }
         return withExtendedLifetime(region) { text }
     }

@@ -62,7 +62,9 @@ struct BenchReport {
         "peak resident memory: \(Self.number(Double(report.peakResidentByteCount) / 1e9)) GB"
     }
 
-    private static let headings = ["work", "size", "type", "backend", "median", "low", "high", "unit", "share of limit"]
+    private static let headings = [
+        "work", "size", "type", "backend", "median", "low", "high", "unit", "share of limit",
+    ]
 
     private var rows: [[String]] {
         report.results.map { result in

@@ -47,7 +47,8 @@ public struct AnsweredQuestion: Sendable {
         }
         guard !questions.isEmpty else {
             throw Owl2Error(
-                .invalidInput, "\(file.path): expected lines with questions and answers, found none", subject: file.path)
+                .invalidInput, "\(file.path): expected lines with questions and answers, found none", subject: file.path
+            )
         }
         return withExtendedLifetime(region) { questions }
     }

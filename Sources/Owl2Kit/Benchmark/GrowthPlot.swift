@@ -41,7 +41,8 @@ extension GrowthReport {
     private func straight(_ points: [Point]) -> PlotPanel.Line {
         let first = points.first.map { $0.value / Double($0.size) } ?? 0
         return PlotPanel.Line(
-            name: "as the first", points: points.map { PlotPanel.Point(x: Double($0.size), y: first * Double($0.size)) })
+            name: "as the first", points: points.map { PlotPanel.Point(x: Double($0.size), y: first * Double($0.size)) }
+        )
     }
 }
 
@@ -143,7 +144,8 @@ struct PlotPanel {
         var result = "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(color)\" stroke-width=\"1.6\"\(dash)/>\n"
         guard line.isMeasured else { return result }
         for place in places {
-            result += "<circle cx=\"\(Self.number(place.x))\" cy=\"\(Self.number(place.y))\" r=\"2.6\" fill=\"\(color)\"/>\n"
+            result +=
+                "<circle cx=\"\(Self.number(place.x))\" cy=\"\(Self.number(place.y))\" r=\"2.6\" fill=\"\(color)\"/>\n"
         }
         return result
     }

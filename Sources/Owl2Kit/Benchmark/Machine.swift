@@ -6,7 +6,9 @@ enum Machine {
     static var processorName: String {
         #if canImport(Darwin)
             var size = 0
-            guard sysctlbyname("machdep.cpu.brand_string", nil, &size, nil, 0) == 0, size > 1 else { return architecture }
+            guard sysctlbyname("machdep.cpu.brand_string", nil, &size, nil, 0) == 0, size > 1 else {
+                return architecture
+            }
             var bytes = [UInt8](repeating: 0, count: size)
             guard sysctlbyname("machdep.cpu.brand_string", &bytes, &size, nil, 0) == 0 else { return architecture }
             return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)

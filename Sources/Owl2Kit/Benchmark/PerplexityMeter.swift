@@ -25,7 +25,8 @@ public struct PerplexityMeter: Sendable {
         let size = model.configuration.decoder.vocabularySize
         if let other = reference?.configuration.decoder.vocabularySize, other != size {
             throw Owl2Error(
-                .invalidInput, "reference: expected a vocabulary of \(size) tokens, found \(other)", subject: "reference")
+                .invalidInput, "reference: expected a vocabulary of \(size) tokens, found \(other)",
+                subject: "reference")
         }
         self.model = model
         self.reference = reference
@@ -108,7 +109,8 @@ public struct PerplexityMeter: Sendable {
                     try foretell(question, &sums)
                 } catch let error as Owl2Error {
                     throw Owl2Error(
-                        error.code, "\(question.place): \(error.message)", subject: error.subject, underlyingError: error)
+                        error.code, "\(question.place): \(error.message)", subject: error.subject,
+                        underlyingError: error)
                 }
             }
             progressHandler?(1)

@@ -72,7 +72,9 @@ struct SyntheticWeights {
         let type = policy.choice(for: key, shape: shape).type
         let sample = try sample(SampleKey(type: type, isNormWeight: shape.count == 1 && key.hasSuffix(".weight")))
         let storage = try ByteRegion(name: fileName, pageByteCount: byteCount(key, shape)) {
-            fill($0, with: sample, blockByteCount: type.blockByteCount, seed: key.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
+            fill(
+                $0, with: sample, blockByteCount: type.blockByteCount,
+                seed: key.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
         }
         return StoredTensor(name: key, shape: shape, elementType: type, fileName: fileName, storage: storage)
     }
