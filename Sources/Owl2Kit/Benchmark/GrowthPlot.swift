@@ -94,6 +94,7 @@ struct PlotPanel {
 
     /// The next number that is a whole count of steps.
     private static func roundLimit(_ value: Double) -> Double {
+        guard value > 0 else { return 1 }
         let step = step(value)
         return (value / step).rounded(.up) * step
     }

@@ -61,7 +61,8 @@ public struct MachineLimits: Sendable, Equatable {
         let tasks = bufferByteCount / bytesPerTask, byteCount = tasks * bytesPerTask
         let buffer = try ByteRegion(name: "limits", pageByteCount: byteCount) { bytes in
             compute.pool.forEach(tasks) { task in
-                bytes[task * bytesPerTask..<(task + 1) * bytesPerTask].initializeMemory(as: UInt8.self, repeating: 1)
+                let part = bytes[task * bytesPerTask..<(task + 1) * bytesPerTask]
+                UnsafeMutableRawBufferPointer(rebasing: part).initializeMemory(as: UInt8.self, repeating: 1)
             }
         }
         let rates = try (0..<runs).map { _ in

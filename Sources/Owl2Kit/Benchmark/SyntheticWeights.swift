@@ -90,8 +90,9 @@ struct SyntheticWeights {
             let stretch = UnsafeMutableRawBufferPointer(
                 rebasing: target[task * length..<min(target.count, (task + 1) * length)])
             let first = min(stretch.count, length - start)
-            stretch[..<first].copyMemory(from: sample.bytes[start..<start + first])
-            stretch[first...].copyMemory(from: sample.bytes[..<(stretch.count - first)])
+            stretch.copyMemory(from: UnsafeRawBufferPointer(rebasing: sample.bytes[start..<start + first]))
+            UnsafeMutableRawBufferPointer(rebasing: stretch[first...])
+                .copyMemory(from: UnsafeRawBufferPointer(rebasing: sample.bytes[..<(stretch.count - first)]))
         }
     }
 

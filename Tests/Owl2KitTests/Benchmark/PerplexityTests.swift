@@ -5,7 +5,7 @@ import Testing
 @testable import Owl2Kit
 
 @Suite("Perplexity") struct PerplexityTests {
-    static let text = "The circle is red. There are two squares and a blue star above the triangle."
+    static let sentence: String = "The circle is red. There are two squares and a blue star above the triangle."
 
     /// The bundled model with weights of another type.
     static let quantized = Task {
@@ -18,12 +18,12 @@ import Testing
     @Test("A text's likelihood is that of its tokens, one by one")
     func text() async throws {
         let owl = try await TestModels.bundled.value
-        let report = try await PerplexityMeter(owl).measure(text: Self.text)
-        let tokens = owl.tokenizer.encode(Self.text)
-        let logits = try await owl.logits(of: .raw(Self.text))
+        let report = try await PerplexityMeter(owl).measure(text: Self.sentence)
+        let tokens = owl.tokenizer.encode(Self.sentence)
+        let logits = try await owl.logits(of: .raw(Self.sentence)), values = logits.values
         var sum = 0.0
         for (index, token) in tokens.enumerated() {
-            let row = (0..<logits.columnCount).map { Double(logits.values[index * logits.columnCount + $0]) }
+            let row = (0..<logits.columnCount).map { Double(values[index * logits.columnCount + $0]) }
             let largest = row.max() ?? 0
             sum += row[token] - largest - log(row.reduce(0) { $0 + exp($1 - largest) })
         }
@@ -37,8 +37,8 @@ import Testing
     @Test("A window knows nothing of the one before it")
     func windows() async throws {
         let meter = try PerplexityMeter(await TestModels.bundled.value)
-        let whole = try await meter.measure(text: Self.text),
-            parts = try await meter.measure(text: Self.text, windowLength: 4)
+        let whole = try await meter.measure(text: Self.sentence),
+            parts = try await meter.measure(text: Self.sentence, windowLength: 4)
         #expect(parts.tokenCount == whole.tokenCount)
         #expect(parts.likelihood.mean < whole.likelihood.mean)
     }
@@ -46,9 +46,9 @@ import Testing
     @Test("A model does not differ from itself, but from its quantised twin")
     func comparison() async throws {
         let owl = try await TestModels.bundled.value, twin = try await Self.quantized.value
-        let same = try #require(try await PerplexityMeter(owl, reference: owl).measure(text: Self.text).comparison)
+        let same = try #require(try await PerplexityMeter(owl, reference: owl).measure(text: Self.sentence).comparison)
         #expect(same.meanDivergence == 0 && same.maximumDivergence == 0 && same.topAgreement == 1)
-        let report = try await PerplexityMeter(twin, reference: owl).measure(text: Self.text)
+        let report = try await PerplexityMeter(twin, reference: owl).measure(text: Self.sentence)
         let other = try #require(report.comparison)
         #expect(other.reference == same.reference)
         #expect(other.meanDivergence > 0 && other.meanDivergence <= other.maximumDivergence)
@@ -72,7 +72,7 @@ import Testing
         let meter = try PerplexityMeter(await TestModels.bundled.value)
         await expectError(.invalidInput, mentioning: "text", "none") { try await meter.measure(text: "") }
         await expectError(.invalidInput, mentioning: "window", "512", "513") {
-            try await meter.measure(text: Self.text, windowLength: 513)
+            try await meter.measure(text: Self.sentence, windowLength: 513)
         }
         await expectError(.invalidInput, mentioning: "pairs", "none") { try await meter.measure([]) }
         let long = AnsweredQuestion(
@@ -82,7 +82,7 @@ import Testing
             try SyntheticWeights.checkpoint(.small, type: .q8_0, compute: Compute(threadCount: 1))
         }
         let mixed = try PerplexityMeter(await TestModels.bundled.value, reference: other)
-        await expectError(.invalidInput, mentioning: "reference", "tokens") { try await mixed.measure(text: Self.text) }
+        await expectError(.invalidInput, mentioning: "reference", "tokens") { try await mixed.measure(text: Self.sentence) }
     }
 
     struct BadLines: CustomTestStringConvertible {
