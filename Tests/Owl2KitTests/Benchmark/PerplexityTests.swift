@@ -107,7 +107,7 @@ import Testing
     ]
 
     @Test("Lines that are no questions", arguments: badLines)
-    func badLines(_ example: BadLines) async throws {
+    func unreadableLines(_ example: BadLines) async throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("owl2-\(UUID().uuidString).jsonl")
         try Data(example.lines.utf8).write(to: file)
         defer { try? FileManager.default.removeItem(at: file) }
