@@ -39,7 +39,7 @@ let package = Package(
             name: "Owl2Kit",
             dependencies: [
                 "Owl2Core", "Owl2Tensor", "Owl2Checkpoint", "Owl2Tokenizer", "Owl2Image", "Owl2Vision",
-                "Owl2Abstractor", "Owl2Decoder",
+                "Owl2Abstractor", "Owl2Decoder", "COwl2Kernels",
             ]),
         .target(name: "COwl2BundledModel", exclude: ["model"]),
         .target(name: "Owl2Bundled", dependencies: ["Owl2Core", "Owl2Kit", "COwl2BundledModel"]),
@@ -68,7 +68,7 @@ let package = Package(
             name: "Owl2DecoderTests", dependencies: ["Owl2Decoder", "Owl2TestSupport"],
             resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled"], resources: [.copy("Fixtures")]),
+            name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled", "COwl2Kernels"], resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2CLITests", dependencies: ["Owl2CLI", "Owl2Kit"]),
     ]
 )

@@ -19,6 +19,7 @@ struct Owl2Command: AsyncParsableCommand {
         version: Owl2Version.current,
         subcommands: [
             Ask.self, Chat.self, Classify.self, Tokenize.self, Preprocess.self, Trace.self, Inspect.self, Quantize.self,
+            Bench.self, Perplexity.self,
         ])
 
     static func main() async {

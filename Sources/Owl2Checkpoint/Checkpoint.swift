@@ -52,6 +52,15 @@ public final class Checkpoint: Sendable {
         byteCount = tensors.values.reduce(0) { $0.addingReportingOverflow($1.byteCount).partialValue }
     }
 
+    /// A checkpoint of tensors that were made in memory.
+    package init(name: String, layout: String, tensors: [StoredTensor]) {
+        files = ModelFiles(name: name, embedded: [:])
+        self.layout = layout
+        self.tensors = Dictionary(tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        diagnostics = []
+        byteCount = tensors.reduce(0) { $0 + $1.byteCount }
+    }
+
     /// The tensors by the keys of the published checkpoint. One of an unknown name keeps it.
     private static func tensors(of file: GGUFFile) throws -> [String: StoredTensor] {
         var tensors: [String: StoredTensor] = [:]

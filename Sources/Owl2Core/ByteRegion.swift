@@ -58,6 +58,27 @@ public struct ByteRegion: @unchecked Sendable {
         self.init(name: name, bytes: UnsafeRawBufferPointer(allocation.bytes), owner: allocation)
     }
 
+    /// A region of private memory in whole pages, that `fill` writes once. The pages come as zeros from the system when they
+    /// are touched, so that several threads can share that work.
+    ///
+    /// - Parameters:
+    ///   - name: What to call the bytes in error messages.
+    ///   - pageByteCount: The size in bytes, at least one.
+    ///   - fill: Writes the bytes.
+    /// - Throws: `Owl2Error` (`invalidInput`) when the system has not that much memory.
+    package init(
+        name: String, pageByteCount byteCount: Int, fill: (UnsafeMutableRawBufferPointer) throws -> Void
+    ) throws {
+        let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let address, address != MAP_FAILED else {
+            let reason = String(cString: strerror(errno))
+            throw Owl2Error(.invalidInput, "\(name): no memory for \(byteCount) bytes: \(reason)", subject: name)
+        }
+        let mapping = Pages(UnsafeRawBufferPointer(start: address, count: byteCount))
+        try fill(UnsafeMutableRawBufferPointer(start: address, count: byteCount))
+        self.init(name: name, bytes: mapping.bytes, owner: mapping)
+    }
+
     /// Maps a regular file into memory, read-only. Pages are read when they are touched.
     ///
     /// - Parameter path: The file's path.
@@ -110,6 +131,19 @@ public struct ByteRegion: @unchecked Sendable {
 
 /// Pages of a mapped file, unmapped with the last region over them.
 private final class Mapping {
+    let bytes: UnsafeRawBufferPointer
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
+    }
+
+    deinit {
+        munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+    }
+}
+
+/// Private pages, unmapped with the last region over them.
+private final class Pages {
     let bytes: UnsafeRawBufferPointer
 
     init(_ bytes: UnsafeRawBufferPointer) {

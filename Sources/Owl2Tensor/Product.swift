@@ -18,7 +18,7 @@ extension ElementType {
 
 extension ElementType {
     /// Whether products take activations that are quantised, too; other blocks are widened to Float32.
-    var hasBlockKernels: Bool { self == .q8_0 || self == .q4_0 }
+    package var hasBlockKernels: Bool { self == .q8_0 || self == .q4_0 }
 }
 
 /// Activations quantised for products with blocks: bytes with a scale for each group of 32.

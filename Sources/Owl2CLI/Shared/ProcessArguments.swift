@@ -4,7 +4,8 @@ import ArgumentParser
 enum ProcessArguments {
     /// Options whose values are free text, which may look like options themselves: `--stop ---`.
     private static let freeTextOptions: Set<String> = [
-        "--model", "--image", "--stop", "--option", "--logit-bias", "--prompt", "--output", "--lines", "--decode",
+        "--model", "--reference", "--image", "--text", "--pairs", "--growth", "--stop", "--option", "--logit-bias",
+        "--prompt", "--output", "--lines", "--decode",
     ]
 
     /// The arguments behind the program's name.

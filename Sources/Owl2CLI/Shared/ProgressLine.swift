@@ -21,7 +21,16 @@ final class ProgressLine: Sendable {
             case .quantizing: "quantizing"
             case .answering: "answering"
             }
-        let text = "\(stage): \(Int(min(max(progress.fractionCompleted, 0), 1) * 100)) %"
+        show("\(stage): \(Int(min(max(progress.fractionCompleted, 0), 1) * 100)) %")
+    }
+
+    /// What to hand to the library where it tells its progress in words.
+    var textHandler: (@Sendable (String) -> Void)? {
+        guard isShown else { return nil }
+        return { self.show($0) }
+    }
+
+    private func show(_ text: String) {
         shown.withLock { last in
             guard text != last else { return }
             last = text

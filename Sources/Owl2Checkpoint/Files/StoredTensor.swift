@@ -22,6 +22,16 @@ struct StoredType: Hashable, Sendable {
         self.init(elementType.rawValue.uppercased(), elementType.blockByteCount, elementType)
     }
 
+    /// The type in which elements are stored.
+    init(elementType: ElementType) {
+        switch elementType {
+        case .float32: self = .float32
+        case .float16: self = .float16
+        case .bfloat16: self = .bfloat16
+        case .q8_0, .q4_0, .q4_k, .q6_k: self.init(elementType)
+        }
+    }
+
     static let float32 = StoredType("F32", 4, .float32)
     static let float16 = StoredType("F16", 2, .float16)
     static let bfloat16 = StoredType("BF16", 2, .bfloat16)
@@ -84,6 +94,20 @@ public struct StoredTensor: Sendable {
         self.fileName = fileName
         self.storage = storage
         strides = nil
+    }
+
+    /// A tensor that was made in memory.
+    ///
+    /// - Parameters:
+    ///   - name: Its key.
+    ///   - shape: The size of each dimension; the last is a multiple of the type's block.
+    ///   - elementType: The type of the elements.
+    ///   - fileName: What to call the place that it comes from.
+    ///   - storage: Exactly its elements, row by row; another size is a programmer's error.
+    package init(name: String, shape: [Int], elementType: ElementType, fileName: String, storage: ByteRegion) {
+        self.init(
+            name: name, shape: shape, elementCount: shape.reduce(1, *), type: StoredType(elementType: elementType),
+            fileName: fileName, storage: storage)
     }
 
     /// A view of a storage.

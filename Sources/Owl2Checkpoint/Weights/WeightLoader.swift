@@ -7,7 +7,12 @@ import Owl2Tensor
 /// `finish()` can report everything at once. One loader serves one thread.
 package final class WeightLoader {
     fileprivate let checkpoint: Checkpoint
-    fileprivate var used: Set<String> = []
+    /// The shape of every tensor that was asked for, whether the checkpoint has it or not.
+    package fileprivate(set) var askedShapes: [String: [Int]] = [:]
+    /// The shapes of those tensors that the model could do without.
+    package fileprivate(set) var optionalShapes: [String: [Int]] = [:]
+    /// Stored bytes of the tensors that became Float32 arrays; all others stay where they are.
+    package fileprivate(set) var copiedByteCount = 0
     /// What is missing or cannot be used so far, a line for each tensor.
     package fileprivate(set) var problems: [String] = []
 
@@ -37,7 +42,7 @@ package final class WeightLoader {
 
     /// The keys that no module asked for so far, sorted.
     package func unexpectedKeys(ignoring isIgnored: (String) -> Bool = WeightLoader.isDerived) -> [String] {
-        checkpoint.tensors.keys.filter { !used.contains($0) && !isIgnored($0) }.sorted()
+        checkpoint.tensors.keys.filter { askedShapes[$0] == nil && !isIgnored($0) }.sorted()
     }
 
     /// Whether a key names a table that follows from the configuration, so that its presence says nothing.
@@ -115,6 +120,7 @@ package struct WeightScope {
     /// - Returns: The elements, or none when the checkpoint has no tensor of that shape.
     package func array(_ name: String, shape: [Int]) -> [Float] {
         guard let (tensor, type) = tensor(name, shape: shape) else { return [] }
+        loader.copiedByteCount += tensor.byteCount
         return type.float32(tensor.contents())
     }
 
@@ -122,7 +128,8 @@ package struct WeightScope {
     ///
     /// - Returns: The elements; nil when the checkpoint has none of that name, none when it has another shape.
     package func optionalArray(_ name: String, shape: [Int]) -> [Float]? {
-        contains(name) ? array(name, shape: shape) : nil
+        loader.optionalShapes[key(name)] = shape
+        return contains(name) ? array(name, shape: shape) : nil
     }
 
     private func key(_ name: String) -> String {
@@ -132,7 +139,7 @@ package struct WeightScope {
     /// The tensor of that shape in a type that can be used; or nil, and the problem is noted.
     private func tensor(_ name: String, shape: [Int]) -> (StoredTensor, ElementType)? {
         let key = key(name)
-        loader.used.insert(key)
+        loader.askedShapes[key] = shape
         guard let tensor = loader.checkpoint.tensors[key] else {
             loader.problems.append("\(key) is missing, expected \(shape)")
             return nil

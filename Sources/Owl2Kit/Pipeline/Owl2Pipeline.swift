@@ -75,6 +75,8 @@ public final class Owl2Pipeline: Sendable {
     public let diagnostics: [String]
     /// How long loading took.
     public let loadSeconds: Double
+    /// Stored bytes of the weights that loading read; all others are read when they are used.
+    let loadedByteCount: Int
     let model: Owl2Model
     let preprocessor: ImagePreprocessor
     let imageCache: ImageCache
@@ -108,7 +110,15 @@ public final class Owl2Pipeline: Sendable {
         try await HeavyWork.run { try Owl2Pipeline(files, options, progressHandler) }
     }
 
-    private init(_ files: ModelFiles, _ options: LoadOptions, _ progressHandler: ProgressHandler?) throws {
+    convenience init(_ files: ModelFiles, _ options: LoadOptions, _ progressHandler: ProgressHandler? = nil) throws {
+        try self.init(files.source, options, progressHandler) { try Checkpoint(files) }
+    }
+
+    /// A model whose description and weights come from different places.
+    init(
+        _ source: any ModelSource, _ options: LoadOptions, _ progressHandler: ProgressHandler? = nil,
+        openCheckpoint: () throws -> Checkpoint
+    ) throws {
         let start = ContinuousClock.now
         func report(_ fraction: Double) {
             progressHandler?(PipelineProgress(stage: .loading, fractionCompleted: fraction))
@@ -122,11 +132,11 @@ public final class Owl2Pipeline: Sendable {
         imageCache = ImageCache(capacity: options.imageCacheByteCount)
         givesSameBitsForManyRows = options.backend == .own
         let compute = try Compute(threadCount: options.threadCount, backend: options.backend)
-        let source = files.source, configuration = try source.configuration()
+        let configuration = try source.configuration()
         tokenizer = try source.tokenizer()
         preprocessor = try source.preprocessor(imageSize: configuration.vision.imageSize)
         report(0.1)
-        let checkpoint = try Checkpoint(files)
+        let checkpoint = try openCheckpoint()
         report(0.5)
         let loader = WeightLoader(checkpoint)
         let adjusted = Owl2Model.adjusting(configuration, to: loader)
@@ -150,6 +160,7 @@ public final class Owl2Pipeline: Sendable {
             )
         }
         self.configuration = adjusted
+        loadedByteCount = loader.copiedByteCount
         self.diagnostics = diagnostics
         loadSeconds = seconds(since: start)
         report(1)

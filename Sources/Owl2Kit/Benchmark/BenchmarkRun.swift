@@ -1,0 +1,208 @@
+import Owl2Core
+import Owl2Decoder
+import Owl2Image
+import Owl2Tensor
+
+/// The measurements of one model on one backend.
+struct BenchmarkRun {
+    private let model: BenchmarkModel.Opened
+    private let options: LoadOptions
+    private let plan: BenchmarkPlan
+    private let limits: MachineLimits
+    private let progressHandler: Benchmark.ProgressHandler?
+    private let counts: WorkCounts
+    private let loads: [Double]
+    var requests: RandomRequests
+    let owl: Owl2Pipeline
+
+    /// Loads the model as often as it is to be measured.
+    init(
+        _ model: BenchmarkModel.Opened, _ options: LoadOptions, _ plan: BenchmarkPlan, _ limits: MachineLimits,
+        _ progressHandler: Benchmark.ProgressHandler?
+    ) throws {
+        progressHandler?("loading")
+        func load() throws -> Owl2Pipeline {
+            try Owl2Pipeline(model.source, options, openCheckpoint: model.openCheckpoint)
+        }
+        loads = try (0..<(plan.works.contains(.load) ? plan.repetitions - 1 : 0)).map { _ in try load().loadSeconds }
+        owl = try load()
+        self.model = model
+        self.options = options
+        self.plan = plan
+        self.limits = limits
+        self.progressHandler = progressHandler
+        counts = WorkCounts(model.checkpoint, owl.configuration)
+        requests = RandomRequests(owl.configuration)
+        try plan.checkMemory(owl.configuration.decoder, owl.makeCache().type)
+    }
+
+    /// Everything that is planned, after a small round that maps the weights' pages.
+    mutating func measure() throws -> [BenchmarkResult] {
+        var results: [BenchmarkResult] = []
+        if plan.works.contains(.load) { results.append(loadResult()) }
+        if plan.works.contains(.image) {
+            try encode([requests.image()])
+            for count in plan.imageCounts { results.append(try images(count)) }
+        }
+        if plan.works.contains(.prefill) || plan.works.contains(.decode) { _ = try prefill(8, owl.makeCache()) }
+        if plan.works.contains(.prefill) {
+            for rows in plan.promptTokenCounts { results.append(try prefill(rows: rows)) }
+        }
+        if plan.works.contains(.decode) { results += try decode() }
+        return results
+    }
+
+    private func loadResult() -> BenchmarkResult {
+        let spread = BenchmarkResult.Spread(loads + [owl.loadSeconds])
+        return result(.load, 1, spread, "s", .read, Double(owl.loadedByteCount) / spread.median)
+    }
+
+    private mutating func images(_ count: Int) throws -> BenchmarkResult {
+        var pictures = (0..<plan.repetitions).map { _ in (0..<count).map { _ in requests.image() } }
+        let spread = try spread("image, \(count) at once") { try $0.encode(pictures.removeLast()) }
+        return result(
+            .image, count, spread, "s", counts.productBound(options.backend),
+            counts.imageOperationCount * Double(count) / spread.median)
+    }
+
+    private mutating func prefill(rows: Int) throws -> BenchmarkResult {
+        let seconds = try spread("prefill of \(rows) rows") { _ = try $0.prefill(rows, $0.owl.makeCache()) }
+        let spread = seconds.inverted(times: Double(rows))
+        return result(
+            .prefill, rows, spread, "tokens/s", counts.productBound(options.backend),
+            counts.prefillOperationCount(rows: rows) * spread.median / Double(rows))
+    }
+
+    private mutating func decode() throws -> [BenchmarkResult] {
+        let rows = plan.promptTokenCounts[0]
+        var caches: [KVCache] = []
+        return try plan.batchSizes.map { size in
+            while caches.count < size {
+                progressHandler?("\(typeName): prompt \(caches.count + 1) of \(size)")
+                let cache = owl.makeCache()
+                _ = try prefill(rows, cache)
+                caches.append(cache)
+            }
+            let batch = Array(caches.prefix(size))
+            let seconds = try spread("decode, \(size) at once") {
+                for cache in batch { cache.truncate(to: rows) }
+                try $0.decode($0.plan.newTokenCount, batch)
+            }
+            let spread = seconds.inverted(times: Double(size * plan.newTokenCount))
+            let stepsPerSecond = spread.median / Double(size)
+            return result(
+                .decode, size, spread, "tokens/s", .read, Double(counts.stepByteCount) * stepsPerSecond)
+        }
+    }
+
+    private func result(
+        _ work: BenchmarkResult.Work, _ size: Int, _ spread: BenchmarkResult.Spread, _ unit: String,
+        _ bound: BenchmarkResult.Bound, _ rate: Double
+    ) -> BenchmarkResult {
+        BenchmarkResult(
+            work: work, type: typeName, backend: options.backend, size: size, spread: spread, unit: unit, bound: bound,
+            share: rate / limits.rate(bound))
+    }
+
+    private var typeName: String { counts.elementType.benchmarkName }
+
+    /// Seconds of the work, over all repetitions.
+    private mutating func spread(
+        _ what: String, _ work: (inout BenchmarkRun) throws -> Void
+    ) throws -> BenchmarkResult.Spread {
+        var seconds: [Double] = []
+        for repetition in 1...plan.repetitions {
+            try Task.checkCancellation()
+            progressHandler?("\(typeName), \(options.backend.rawValue): \(what), \(repetition) of \(plan.repetitions)")
+            var elapsed = 0.0
+            try timed(&elapsed) { try work(&self) }
+            seconds.append(elapsed)
+        }
+        return BenchmarkResult.Spread(seconds)
+    }
+}
+
+// The work itself.
+extension BenchmarkRun {
+    /// Encodes pictures, which should be new ones.
+    func encode(_ images: [Image]) throws {
+        _ = try owl.encodeImages(images)
+    }
+
+    /// Runs random tokens through the decoder.
+    mutating func prefill(_ rows: Int, _ cache: KVCache) throws -> Matrix {
+        let tokens = requests.tokens(rows)
+        let logits = try owl.model.prefill(
+            owl.model.splice(tokens, imageMarkerID: -1, images: []), into: cache)
+        try requireFinite(UnsafeBufferPointer(start: logits.elements, count: logits.count), "behind a random prompt")
+        return logits
+    }
+
+    /// Steps of several sequences together, each with its likeliest token.
+    mutating func decode(_ steps: Int, _ caches: [KVCache]) throws {
+        var tokens = requests.tokens(caches.count)
+        let decoder = owl.model.decoder
+        for _ in 0..<steps {
+            let rows = caches.indices.map {
+                DecoderRow(sequence: $0, position: caches[$0].count, modality: .text)
+            }
+            let logits = try decoder.forward(
+                decoder.embed(tokens), rows: rows, caches: caches, logitRows: Array(caches.indices))
+            tokens = caches.indices.map { logits.indexOfLargest(inRow: $0) }
+        }
+    }
+}
+
+/// Prompts and pictures that are all different.
+struct RandomRequests {
+    private let vocabularySize: Int
+    private let imageSize: Int
+    private var generator = SplitMix64(seed: 7)
+
+    init(_ configuration: ModelConfiguration) {
+        vocabularySize = configuration.decoder.vocabularySize
+        imageSize = configuration.vision.imageSize
+    }
+
+    mutating func tokens(_ count: Int) -> [Int] {
+        (0..<count).map { _ in Int(generator.next() % UInt64(vocabularySize)) }
+    }
+
+    mutating func image() -> Image {
+        let bytes = (0..<imageSize * imageSize * 3).map { _ in UInt8(truncatingIfNeeded: generator.next()) }
+        return .rgb8(bytes, width: imageSize, height: imageSize)
+    }
+}
+
+extension BenchmarkResult.Spread {
+    /// Seconds to amounts a second.
+    func inverted(times amount: Double) -> BenchmarkResult.Spread {
+        BenchmarkResult.Spread(median: amount / median, low: amount / high, high: amount / low)
+    }
+
+    private init(median: Double, low: Double, high: Double) {
+        self.median = median
+        self.low = low
+        self.high = high
+    }
+}
+
+extension Matrix {
+    /// The column of a row's largest element, the first of equal ones.
+    func indexOfLargest(inRow row: Int) -> Int {
+        let values = UnsafeBufferPointer(start: self.row(row), count: columnCount)
+        return values.indices.max { values[$0] < values[$1] } ?? 0
+    }
+}
+
+extension ElementType {
+    /// The name by which `--type` calls it.
+    var benchmarkName: String {
+        switch self {
+        case .float32: "f32"
+        case .float16: "f16"
+        case .bfloat16: "bf16"
+        case .q8_0, .q4_0, .q4_k, .q6_k: rawValue
+        }
+    }
+}
