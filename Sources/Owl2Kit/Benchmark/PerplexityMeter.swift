@@ -136,7 +136,7 @@ public struct PerplexityMeter: Sendable {
                     + "\(owl.contextLength)")
         }
         let cache = owl.makeCache()
-        let first = try owl.prefill(prompt, images: owl.encode(prompt, nil), into: cache, nil)
+        let first = try owl.prefill(prompt, images: owl.encode(prompt, nil).rows, into: cache, nil)
         guard answer.count > 1 else { return [first] }
         let rows = owl.model.splice(Array(answer.dropLast()), imageMarkerID: -1, images: [])
         return [first, try owl.model.prefill(rows, into: cache, wanting: .all)]
