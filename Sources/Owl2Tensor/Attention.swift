@@ -63,12 +63,10 @@ extension Compute {
         let mostKeys = tile.visibleKeys + (tile.rows.count - 1) * tile.keysPerRow
         let pageCount = (mostKeys + pageRows - 1) / pageRows
         let width = pageCount * pageRows
-        let widened = UnsafeMutablePointer<Float>.allocate(capacity: tile.pages.headElementCount)
-        let scores = UnsafeMutablePointer<Float>.allocate(capacity: tile.rows.count * width)
-        defer {
-            widened.deallocate()
-            scores.deallocate()
-        }
+        let scoreCount = tile.rows.count * width, byteCount = (scoreCount + tile.pages.headElementCount) * 4
+        let memory = WorkingMemory.allocate(byteCount: byteCount)
+        defer { WorkingMemory.deallocate(memory, byteCount: byteCount) }
+        let scores = memory.bindMemory(to: Float.self, capacity: byteCount / 4), widened = scores + scoreCount
 
         let query = queries.row(tile.rows.lowerBound) + head * headStride
         for page in 0..<pageCount {

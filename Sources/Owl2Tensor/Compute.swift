@@ -87,6 +87,11 @@ public final class Compute: @unchecked Sendable {
         self.backend = backend
         self.instructionSet = chosen
         pool = ThreadPool(threadCount: threads)
+        WorkingMemory.shared.addUser()
+    }
+
+    deinit {
+        WorkingMemory.shared.removeUser()
     }
 
     /// Runs `body` for the rows of a matrix in parallel, several rows to a task where rows are short.

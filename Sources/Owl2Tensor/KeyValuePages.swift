@@ -39,7 +39,7 @@ package final class KeyValuePages: @unchecked Sendable {
     }
 
     deinit {
-        for page in pages { page.deallocate() }
+        for page in pages { WorkingMemory.deallocate(page, byteCount: pageByteCount) }
     }
 
     /// Elements of a head's keys, or values, in a page.
@@ -56,8 +56,10 @@ package final class KeyValuePages: @unchecked Sendable {
         }
     }
 
+    private var pageByteCount: Int { 2 * headCount * headByteCount }
+
     /// Bytes of the pages.
-    package var byteCount: Int { pages.count * 2 * headCount * headByteCount }
+    package var byteCount: Int { pages.count * pageByteCount }
 
     /// The keys of a head in a page: `[dimension, row]`.
     package func keys(page: Int, head: Int) -> UnsafeMutableRawPointer { pages[page] + head * headByteCount }
@@ -73,9 +75,8 @@ package final class KeyValuePages: @unchecked Sendable {
     func grow(by rowCount: Int) -> Range<Int> {
         let rows = count..<count + rowCount
         while pages.count * Self.pageRowCount < rows.upperBound {
-            let byteCount = 2 * headCount * headByteCount
-            let page = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
-            page.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+            let page = WorkingMemory.allocate(byteCount: pageByteCount)
+            page.initializeMemory(as: UInt8.self, repeating: 0, count: pageByteCount)
             pages.append(page)
         }
         count = rows.upperBound

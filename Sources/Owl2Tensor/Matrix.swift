@@ -18,8 +18,7 @@ public final class Matrix: @unchecked Sendable {
         precondition(rowCount >= 0 && columnCount >= 0)
         self.rowCount = rowCount
         self.columnCount = columnCount
-        let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: max(1, rowCount * columnCount) * MemoryLayout<Float>.stride, alignment: 64)
+        let memory = WorkingMemory.allocate(byteCount: rowCount * columnCount * MemoryLayout<Float>.stride)
         elements = memory.bindMemory(to: Float.self, capacity: max(1, rowCount * columnCount))
     }
 
@@ -38,7 +37,7 @@ public final class Matrix: @unchecked Sendable {
     }
 
     deinit {
-        elements.deallocate()
+        WorkingMemory.deallocate(elements, byteCount: count * MemoryLayout<Float>.stride)
     }
 
     /// The elements, row by row.

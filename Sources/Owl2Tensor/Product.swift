@@ -25,11 +25,13 @@ extension ElementType {
 private final class PreparedRows: @unchecked Sendable {
     // Unchecked: written in the initialiser, then only read.
     let bytes: UnsafeMutableRawPointer
+    private let byteCount: Int
     private let scratchByteCount: Int
 
     init(_ x: Matrix, _ compute: Compute) {
         let rowByteCount = owl2_prepared_bytes(x.columnCount)
-        let bytes = UnsafeMutableRawPointer.allocate(byteCount: x.rowCount * rowByteCount, alignment: 64)
+        byteCount = x.rowCount * rowByteCount
+        let bytes = WorkingMemory.allocate(byteCount: byteCount)
         compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
             compute.blockKernels.prepare(x.row(row), x.columnCount, bytes + row * rowByteCount)
         }
@@ -37,13 +39,13 @@ private final class PreparedRows: @unchecked Sendable {
         scratchByteCount = x.rowCount == 1 ? 0 : owl2_panel_bytes(x.columnCount)
     }
 
-    deinit { bytes.deallocate() }
+    deinit { WorkingMemory.deallocate(bytes, byteCount: byteCount) }
 
     /// Memory for a packed panel of weights, for one call.
     func withScratch(_ body: (UnsafeMutableRawPointer?) -> Void) {
         guard scratchByteCount > 0 else { return body(nil) }
-        let scratch = UnsafeMutableRawPointer.allocate(byteCount: scratchByteCount, alignment: 64)
-        defer { scratch.deallocate() }
+        let scratch = WorkingMemory.allocate(byteCount: scratchByteCount)
+        defer { WorkingMemory.deallocate(scratch, byteCount: scratchByteCount) }
         body(scratch)
     }
 }

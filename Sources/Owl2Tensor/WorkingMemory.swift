@@ -1,0 +1,84 @@
+import Synchronization
+
+/// Memory for activations, which is kept for the next matrix of its size: memory fresh from the system costs more to touch
+/// than most operations cost to compute.
+///
+/// What is kept is bounded, and given back when the last ``Compute`` ends.
+final class WorkingMemory: Sendable {
+    /// Bytes kept at most.
+    private static let mostKeptByteCount = 192 << 20
+    /// Smaller pieces are left to the allocator, which keeps them itself.
+    private static let leastKeptByteCount = 64 << 10
+    private static let alignment = 64
+
+    private struct State {
+        var kept: [Int: [Address]] = [:]
+        var keptByteCount = 0
+        var userCount = 0
+    }
+
+    private struct Address: @unchecked Sendable {
+        // Unchecked: memory that nobody uses.
+        let pointer: UnsafeMutableRawPointer
+    }
+
+    static let shared = WorkingMemory()
+    private let state = Mutex(State())
+
+    /// Memory of at least a size, aligned to 64 bytes, with any content.
+    static func allocate(byteCount: Int) -> UnsafeMutableRawPointer {
+        let size = sizeClass(byteCount)
+        return shared.takeKept(size) ?? .allocate(byteCount: size, alignment: alignment)
+    }
+
+    /// Gives memory back that was allocated with the same size.
+    static func deallocate(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
+        let size = sizeClass(byteCount)
+        guard size >= leastKeptByteCount else { return pointer.deallocate() }
+        for unused in shared.keep(Address(pointer: pointer), size) { unused.pointer.deallocate() }
+    }
+
+    /// Counts those who compute; memory is kept while there are any.
+    func addUser() { state.withLock { $0.userCount += 1 } }
+
+    func removeUser() {
+        let unused = state.withLock { state -> [Address] in
+            state.userCount -= 1
+            guard state.userCount == 0 else { return [] }
+            defer { (state.kept, state.keptByteCount) = ([:], 0) }
+            return state.kept.values.flatMap { $0 }
+        }
+        for address in unused { address.pointer.deallocate() }
+    }
+
+    /// Sizes are rounded up by at most an eighth, so that similar ones share memory.
+    private static func sizeClass(_ byteCount: Int) -> Int {
+        let step = max(alignment, 1 << max(0, Int.bitWidth - 4 - max(1, byteCount).leadingZeroBitCount))
+        return (max(1, byteCount) + step - 1) / step * step
+    }
+
+    private func takeKept(_ size: Int) -> UnsafeMutableRawPointer? {
+        guard size >= Self.leastKeptByteCount else { return nil }
+        return state.withLock { state -> Address? in
+            guard let address = state.kept[size]?.popLast() else { return nil }
+            state.keptByteCount -= size
+            return address
+        }?.pointer
+    }
+
+    /// Keeps memory, and gives what is not kept any longer: where there is no more room, whatever was kept before, which
+    /// nobody has asked for lately.
+    private func keep(_ address: Address, _ size: Int) -> [Address] {
+        state.withLock { state in
+            guard state.userCount > 0, size <= Self.mostKeptByteCount else { return [address] }
+            var unused: [Address] = []
+            if state.keptByteCount + size > Self.mostKeptByteCount {
+                unused = state.kept.values.flatMap { $0 }
+                (state.kept, state.keptByteCount) = ([:], 0)
+            }
+            state.kept[size, default: []].append(address)
+            state.keptByteCount += size
+            return unused
+        }
+    }
+}
