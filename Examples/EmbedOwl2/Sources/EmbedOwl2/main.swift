@@ -1,4 +1,5 @@
-// A tour of Owl2Kit: load a model, ask it, stream an answer, hold a conversation, choose between answers.
+// A tour of Owl2Kit: load a model, ask it, stream an answer, hold a conversation, choose between answers, answer many
+// questions together.
 //
 //     swift run -c release --package-path Examples/EmbedOwl2 EmbedOwl2 [MODEL-DIRECTORY]
 //
@@ -17,6 +18,7 @@ do {
     try await stream(owl)
     try await chat(owl)
     try await classify(owl)
+    try await batch(owl)
     await handleAnError(owl)
 } catch {
     FileHandle.standardError.write(Data("error: \(error)\n".utf8))
@@ -81,7 +83,22 @@ func classify(_ owl: Owl2Pipeline) async throws {
     for score in scores { print(String(format: "%.2f", score.probability), score.text) }
 }
 
-/// 6. Errors say what was expected and what was found; their code tells kinds apart.
+/// 6. Answer many questions together: the weights are read once per step for all of them, and every answer is the one that
+/// its question gets alone. A question that fails does not stop the others.
+func batch(_ owl: Owl2Pipeline) async throws {
+    let files = ["red-circle.png", "purple-star.png", "missing.png"]
+    let questions = files.map {
+        UserInput(prompt: "What is the background color?", images: [.file(pictures.appending(path: $0))])
+    }
+    for (file, result) in zip(files, try await owl.respond(to: questions)) {
+        switch result {
+        case .success(let answer): print("Behind \(file): \(answer.text)")
+        case .failure: print("Behind \(file): no answer")
+        }
+    }
+}
+
+/// 7. Errors say what was expected and what was found; their code tells kinds apart.
 func handleAnError(_ owl: Owl2Pipeline) async {
     do {
         _ = try await owl.respond(to: "What is this?", images: [.file(pictures.appending(path: "missing.png"))])
