@@ -26,6 +26,14 @@ public struct MachineLimits: Sendable, Equatable {
             float32GigaoperationsPerSecond: float32 / 1e9)
     }
 
+    /// The higher limits of two measurements of the same machine, which may have had other things to do in one of them.
+    func joined(_ other: MachineLimits) -> MachineLimits {
+        MachineLimits(
+            readGigabytesPerSecond: max(readGigabytesPerSecond, other.readGigabytesPerSecond),
+            int8GigaoperationsPerSecond: max(int8GigaoperationsPerSecond, other.int8GigaoperationsPerSecond),
+            float32GigaoperationsPerSecond: max(float32GigaoperationsPerSecond, other.float32GigaoperationsPerSecond))
+    }
+
     /// Seconds of a measurement, of its tasks, and of the stretch that counts.
     private static let duration = 1.0, taskDuration = 0.001, stretch = 0.12
 
