@@ -54,15 +54,17 @@ extension Benchmark {
         let limits = try measureLimits(compute, progressHandler)
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
         let options = LoadOptions(threadCount: threadCount, backend: backend, keyValueType: keyValueType)
-        let run = try BenchmarkRun(opened, options, BenchmarkPlan(), limits, progressHandler)
-        var sweep = GrowthSweep(run: run, counts: WorkCounts(opened.checkpoint, run.owl.configuration), limits: limits)
+        let run = try BenchmarkRun(opened, options, BenchmarkPlan(), progressHandler)
+        var sweep = GrowthSweep(run: run, counts: WorkCounts(opened.checkpoint, run.owl.configuration))
         try sweep.measureSequence(repetitions: plan.repetitions, progressHandler)
         try sweep.measureImages(repetitions: plan.repetitions, progressHandler)
+        let allLimits = limits.joined(try measureLimits(compute, progressHandler))
         return GrowthReport(
             machine: .init(
                 cpu: Machine.processorName, instructionSet: compute.instructionSet, threadCount: compute.threadCount),
-            limits: limits, type: sweep.counts.elementType.benchmarkName, keyValueType: run.owl.makeCache().type,
-            decode: sweep.decode, decodeBound: sweep.decodeBound, prefill: sweep.prefill, images: sweep.images,
+            limits: allLimits, type: sweep.counts.elementType.benchmarkName, keyValueType: run.owl.makeCache().type,
+            decode: sweep.decode, decodeBound: sweep.decodeBound(allLimits), prefill: sweep.prefill,
+            images: sweep.images,
             cache: sweep.cache, resident: sweep.resident)
     }
 }
@@ -71,9 +73,9 @@ extension Benchmark {
 private struct GrowthSweep {
     var run: BenchmarkRun
     let counts: WorkCounts
-    let limits: MachineLimits
     var decode: [GrowthReport.Point] = []
-    var decodeBound: [GrowthReport.Point] = []
+    /// Bytes of weights, keys and values that a step reads.
+    var stepBytes: [GrowthReport.Point] = []
     var prefill: [GrowthReport.Point] = []
     var images: [GrowthReport.Point] = []
     var cache: [GrowthReport.Point] = []
@@ -117,7 +119,11 @@ private struct GrowthSweep {
         let bytesPerNumber = pages.type == .f32 ? 4.0 : pages.type == .f16 ? 2 : 1.125
         let bytes = Double(counts.stepByteCount) + Double(rows * numbers) * bytesPerNumber
         decode.append(.init(size: rows, value: BenchmarkResult.Spread(seconds).median))
-        decodeBound.append(.init(size: rows, value: bytes / limits.rate(.read)))
+        stepBytes.append(.init(size: rows, value: bytes))
+    }
+
+    func decodeBound(_ limits: MachineLimits) -> [GrowthReport.Point] {
+        stepBytes.map { .init(size: $0.size, value: $0.value / limits.rate(.read)) }
     }
 
     mutating func measureImages(repetitions: Int, _ progressHandler: Benchmark.ProgressHandler?) throws {

@@ -37,7 +37,7 @@ public struct Benchmark: Sendable {
         self.subject = subject
     }
 
-    /// Measures the machine, and then the models.
+    /// Measures the machine, the models, and the machine again.
     ///
     /// - Parameter progressHandler: Sees what is going on.
     /// - Returns: Medians, spreads and shares.
@@ -50,27 +50,30 @@ public struct Benchmark: Sendable {
         try plan.validate(contextLength: contextLength())
         let compute = try Compute(threadCount: threadCount)
         let limits = try measureLimits(compute, progressHandler)
-        var results: [BenchmarkResult] = []
-        for model in models() {
-            let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
-            for backend in backends {
-                let options = LoadOptions(
-                    threadCount: threadCount, backend: backend, keyValueType: keyValueType)
-                var run = try BenchmarkRun(opened, options, plan, limits, progressHandler)
-                results += try run.measure()
-            }
-        }
+        Machine.forgetPeak()
+        let measurements = try models().flatMap { try measure($0, compute, progressHandler) }
+        let peak = Machine.peakResidentByteCount
+        let allLimits = limits.joined(try measureLimits(compute, progressHandler))
         return BenchmarkReport(
             machine: .init(
                 cpu: Machine.processorName, instructionSet: compute.instructionSet, threadCount: compute.threadCount),
-            limits: limits, results: results, peakResidentByteCount: Machine.peakResidentByteCount)
+            limits: allLimits, results: measurements.map { $0.result(allLimits) }, peakResidentByteCount: peak)
+    }
+
+    private func measure(
+        _ model: BenchmarkModel, _ compute: Compute, _ progressHandler: ProgressHandler?
+    ) throws -> [BenchmarkMeasurement] {
+        let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
+        return try backends.flatMap { backend in
+            let options = LoadOptions(threadCount: threadCount, backend: backend, keyValueType: keyValueType)
+            var run = try BenchmarkRun(opened, options, plan, progressHandler)
+            return try run.measure()
+        }
     }
 
     func measureLimits(_ compute: Compute, _ progressHandler: ProgressHandler?) throws -> MachineLimits {
         progressHandler?("measuring the machine")
-        let limits = try MachineLimits.measure(with: compute)
-        Machine.forgetPeak()
-        return limits
+        return try MachineLimits.measure(with: compute)
     }
 
     func contextLength() throws -> Int {

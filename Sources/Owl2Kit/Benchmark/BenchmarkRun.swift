@@ -3,12 +3,30 @@ import Owl2Decoder
 import Owl2Image
 import Owl2Tensor
 
+/// A result whose share of a limit is not known yet.
+struct BenchmarkMeasurement {
+    let work: BenchmarkResult.Work
+    let type: String
+    let backend: ComputeBackend
+    let size: Int
+    let spread: BenchmarkResult.Spread
+    let unit: String
+    let bound: BenchmarkResult.Bound
+    /// Bytes or operations a second, of what the bound is in.
+    let rate: Double
+
+    func result(_ limits: MachineLimits) -> BenchmarkResult {
+        BenchmarkResult(
+            work: work, type: type, backend: backend, size: size, spread: spread, unit: unit, bound: bound,
+            share: rate / limits.rate(bound))
+    }
+}
+
 /// The measurements of one model on one backend.
 struct BenchmarkRun {
     private let model: BenchmarkModel.Opened
     private let options: LoadOptions
     private let plan: BenchmarkPlan
-    private let limits: MachineLimits
     private let progressHandler: Benchmark.ProgressHandler?
     private let counts: WorkCounts
     private let loads: [Double]
@@ -17,7 +35,7 @@ struct BenchmarkRun {
 
     /// Loads the model as often as it is to be measured.
     init(
-        _ model: BenchmarkModel.Opened, _ options: LoadOptions, _ plan: BenchmarkPlan, _ limits: MachineLimits,
+        _ model: BenchmarkModel.Opened, _ options: LoadOptions, _ plan: BenchmarkPlan,
         _ progressHandler: Benchmark.ProgressHandler?
     ) throws {
         progressHandler?("loading")
@@ -29,7 +47,6 @@ struct BenchmarkRun {
         self.model = model
         self.options = options
         self.plan = plan
-        self.limits = limits
         self.progressHandler = progressHandler
         counts = WorkCounts(model.checkpoint, owl.configuration)
         requests = RandomRequests(owl.configuration)
@@ -37,8 +54,8 @@ struct BenchmarkRun {
     }
 
     /// Everything that is planned, after a small round that maps the weights' pages.
-    mutating func measure() throws -> [BenchmarkResult] {
-        var results: [BenchmarkResult] = []
+    mutating func measure() throws -> [BenchmarkMeasurement] {
+        var results: [BenchmarkMeasurement] = []
         if plan.works.contains(.load) { results.append(loadResult()) }
         if plan.works.contains(.image) {
             try encode([requests.image()])
@@ -52,12 +69,12 @@ struct BenchmarkRun {
         return results
     }
 
-    private func loadResult() -> BenchmarkResult {
+    private func loadResult() -> BenchmarkMeasurement {
         let spread = BenchmarkResult.Spread(loads + [owl.loadSeconds])
         return result(.load, 1, spread, "s", .read, Double(owl.loadedByteCount) / spread.median)
     }
 
-    private mutating func images(_ count: Int) throws -> BenchmarkResult {
+    private mutating func images(_ count: Int) throws -> BenchmarkMeasurement {
         var pictures = (0..<plan.repetitions).map { _ in (0..<count).map { _ in requests.image() } }
         let spread = try spread("image, \(count) at once") { try $0.encode(pictures.removeLast()) }
         return result(
@@ -65,7 +82,7 @@ struct BenchmarkRun {
             counts.imageOperationCount * Double(count) / spread.median)
     }
 
-    private mutating func prefill(rows: Int) throws -> BenchmarkResult {
+    private mutating func prefill(rows: Int) throws -> BenchmarkMeasurement {
         let seconds = try spread("prefill of \(rows) rows") { _ = try $0.prefill(rows, $0.owl.makeCache()) }
         let spread = seconds.inverted(times: Double(rows))
         return result(
@@ -73,7 +90,7 @@ struct BenchmarkRun {
             counts.prefillOperationCount(rows: rows) * spread.median / Double(rows))
     }
 
-    private mutating func decode() throws -> [BenchmarkResult] {
+    private mutating func decode() throws -> [BenchmarkMeasurement] {
         let rows = plan.promptTokenCounts[0]
         var caches: [KVCache] = []
         return try plan.batchSizes.map { size in
@@ -98,10 +115,10 @@ struct BenchmarkRun {
     private func result(
         _ work: BenchmarkResult.Work, _ size: Int, _ spread: BenchmarkResult.Spread, _ unit: String,
         _ bound: BenchmarkResult.Bound, _ rate: Double
-    ) -> BenchmarkResult {
-        BenchmarkResult(
+    ) -> BenchmarkMeasurement {
+        BenchmarkMeasurement(
             work: work, type: typeName, backend: options.backend, size: size, spread: spread, unit: unit, bound: bound,
-            share: rate / limits.rate(bound))
+            rate: rate)
     }
 
     private var typeName: String { counts.elementType.benchmarkName }

@@ -65,8 +65,8 @@ struct PlotPanel {
     let vertical: String
     let lines: [Line]
 
-    private static let width = 420.0, height = 280.0
-    private static let left = 58.0, right = 14.0, top = 54.0, bottom = 40.0
+    private static let width = 460.0, height = 280.0
+    private static let left = 58.0, right = 28.0, top = 54.0, bottom = 40.0
     private static let colors = ["#1f5fa8", "#c2571a", "#7a7a7a"]
 
     /// Two panels beside each other, row by row.

@@ -11,7 +11,8 @@ public struct MachineLimits: Sendable, Equatable {
     /// Multiplications and additions of Float32, in 10^9 a second.
     public let float32GigaoperationsPerSecond: Double
 
-    /// Measures a machine, in a few seconds. The best of several runs counts: a limit is what nothing goes beyond.
+    /// Measures a machine, in a few seconds. The best stretch of time counts: a limit is what nothing goes beyond, and
+    /// what else runs on the machine, or where its threads are put at first, says nothing about it.
     ///
     /// - Parameter compute: The threads, and the instruction set.
     /// - Throws: `Owl2Error` when there is no memory to read; `CancellationError`.
@@ -25,56 +26,68 @@ public struct MachineLimits: Sendable, Equatable {
             float32GigaoperationsPerSecond: float32 / 1e9)
     }
 
-    private static let runs = 7
-    /// A run of this length is not disturbed by a thread that wakes up late.
-    private static let secondsPerRun = 0.08
+    /// The higher limits of two measurements of the same machine, which may have had other things to do in one of them.
+    func joined(_ other: MachineLimits) -> MachineLimits {
+        MachineLimits(
+            readGigabytesPerSecond: max(readGigabytesPerSecond, other.readGigabytesPerSecond),
+            int8GigaoperationsPerSecond: max(int8GigaoperationsPerSecond, other.int8GigaoperationsPerSecond),
+            float32GigaoperationsPerSecond: max(float32GigaoperationsPerSecond, other.float32GigaoperationsPerSecond))
+    }
+
+    /// Seconds of a measurement, of its tasks, and of the stretch that counts.
+    private static let duration = 1.0, taskDuration = 0.001, stretch = 0.12
 
     /// Operations a second on all threads.
     private static func peak(_ compute: Compute, _ loop: @escaping @convention(c) (Int) -> Double) throws -> Double {
-        let threads = compute.threadCount
-        func run(_ rounds: Int) -> Double {
-            var elapsed = 0.0
-            timed(&elapsed) { compute.pool.forEach(threads) { _ in _ = loop(rounds) } }
-            return elapsed
-        }
-        var rounds = 1 << 14
-        while run(rounds) < secondsPerRun / 4 {
-            try Task.checkCancellation()
+        var rounds = 1 << 10, elapsed = 0.0
+        while elapsed < taskDuration {
             rounds *= 2
+            elapsed = 0
+            timed(&elapsed) { _ = loop(rounds) }
         }
-        let operations = loop(1) * Double(rounds * 4) * Double(threads)
-        let rates = try (0..<runs).map { _ in
-            try Task.checkCancellation()
-            return operations / run(rounds * 4)
-        }
-        return rates.max() ?? 0
+        let perThread = Int(duration / elapsed)
+        return try bestRate(
+            compute, taskCount: max(8, perThread * compute.threadCount), amountPerTask: loop(1) * Double(rounds)
+        ) { _ in _ = loop(rounds) }
     }
 
     /// A buffer far larger than a cache, unless the machine is small.
     private static var bufferByteCount: Int { max(1 << 24, min(1 << 30, Machine.memoryByteCount / 16)) }
     private static let bytesPerTask = 1 << 22
+    private static let passes = 16
 
     /// Bytes a second on all threads.
     private static func readRate(
         _ compute: Compute, _ loop: @escaping @convention(c) (UnsafeRawPointer?, Int) -> UInt64
     ) throws -> Double {
-        let tasks = bufferByteCount / bytesPerTask, byteCount = tasks * bytesPerTask
-        let buffer = try ByteRegion(name: "limits", pageByteCount: byteCount) { bytes in
-            compute.pool.forEach(tasks) { task in
-                let part = bytes[task * bytesPerTask..<(task + 1) * bytesPerTask]
-                UnsafeMutableRawBufferPointer(rebasing: part).initializeMemory(as: UInt8.self, repeating: 1)
+        let parts = bufferByteCount / bytesPerTask
+        let buffer = try ByteRegion(name: "limits", pageByteCount: parts * bytesPerTask) { bytes in
+            compute.pool.forEach(parts) { part in
+                let range = part * bytesPerTask..<(part + 1) * bytesPerTask
+                UnsafeMutableRawBufferPointer(rebasing: bytes[range]).initializeMemory(as: UInt8.self, repeating: 1)
             }
         }
-        let rates = try (0..<runs).map { _ in
-            try Task.checkCancellation()
-            var elapsed = 0.0
-            timed(&elapsed) {
-                compute.pool.forEach(tasks) { task in
-                    _ = loop(buffer.bytes.baseAddress.map { $0 + task * bytesPerTask }, bytesPerTask)
-                }
-            }
-            return Double(byteCount) / elapsed
+        let rate = try bestRate(compute, taskCount: passes * parts, amountPerTask: Double(bytesPerTask)) { task in
+            _ = loop(buffer.bytes.baseAddress.map { $0 + task % parts * bytesPerTask }, bytesPerTask)
         }
-        return withExtendedLifetime(buffer) { rates.max() ?? 0 }
+        return withExtendedLifetime(buffer) { rate }
+    }
+
+    /// The amount a second in the best stretch of many short tasks.
+    private static func bestRate(
+        _ compute: Compute, taskCount: Int, amountPerTask: Double, _ work: (Int) -> Void
+    ) throws -> Double {
+        try Task.checkCancellation()
+        let start = ContinuousClock.now
+        return withUnsafeTemporaryAllocation(of: Double.self, capacity: taskCount) { ends in
+            compute.pool.forEach(taskCount) { task in
+                work(task)
+                ends[task] = seconds(since: start)
+            }
+            let ends = ends.sorted(), all = ends[taskCount - 1]
+            let count = min(taskCount - 1, max(1, Int(Double(taskCount) * stretch / all)))
+            let rates = (count..<taskCount).map { amountPerTask * Double(count) / (ends[$0] - ends[$0 - count]) }
+            return rates.max() ?? amountPerTask * Double(taskCount) / all
+        }
     }
 }
