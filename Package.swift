@@ -68,7 +68,8 @@ let package = Package(
             name: "Owl2DecoderTests", dependencies: ["Owl2Decoder", "Owl2TestSupport"],
             resources: [.copy("Fixtures")]),
         .testTarget(
-            name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled", "COwl2Kernels"], resources: [.copy("Fixtures")]),
+            name: "Owl2KitTests", dependencies: ["Owl2Kit", "Owl2Bundled", "COwl2Kernels"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2CLITests", dependencies: ["Owl2CLI", "Owl2Kit"]),
     ]
 )

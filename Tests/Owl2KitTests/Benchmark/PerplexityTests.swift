@@ -82,7 +82,9 @@ import Testing
             try SyntheticWeights.checkpoint(.small, type: .q8_0, compute: Compute(threadCount: 1))
         }
         let mixed = try PerplexityMeter(await TestModels.bundled.value, reference: other)
-        await expectError(.invalidInput, mentioning: "reference", "tokens") { try await mixed.measure(text: Self.sentence) }
+        await expectError(.invalidInput, mentioning: "reference", "tokens") {
+            try await mixed.measure(text: Self.sentence)
+        }
     }
 
     struct BadLines: CustomTestStringConvertible {
