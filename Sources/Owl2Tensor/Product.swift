@@ -24,12 +24,14 @@ extension ElementType {
 /// Activations quantised for products with blocks: bytes with a scale for each group of 32.
 private final class PreparedRows: @unchecked Sendable {
     // Unchecked: written in the initialiser, then only read.
-    let bytes: UnsafeMutableRawPointer
+    private let bytes: UnsafeMutableRawPointer
+    private let rowByteCount: Int
     private let byteCount: Int
     private let scratchByteCount: Int
 
     init(_ x: Matrix, _ compute: Compute) {
         let rowByteCount = owl2_prepared_bytes(x.columnCount)
+        self.rowByteCount = rowByteCount
         byteCount = x.rowCount * rowByteCount
         let bytes = WorkingMemory.allocate(byteCount: byteCount)
         compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
@@ -40,6 +42,8 @@ private final class PreparedRows: @unchecked Sendable {
     }
 
     deinit { WorkingMemory.deallocate(bytes, byteCount: byteCount) }
+
+    func row(_ index: Int) -> UnsafeRawPointer { UnsafeRawPointer(bytes + index * rowByteCount) }
 
     /// Memory for a packed panel of weights, for one call.
     func withScratch(_ body: (UnsafeMutableRawPointer?) -> Void) {
@@ -71,29 +75,42 @@ extension Compute {
         return y
     }
 
-    /// Outputs are shared among the threads: a panel at a time for many rows of activations.
+    /// Rows of activations that meet a panel of weights one after another: as many as a second-level cache and a share of
+    /// the third hold, so that the next panel finds them there.
+    private static let rowsPerBlock = 512
+
+    /// Outputs are shared among the threads: a panel at a time for many rows of activations, and many more in blocks.
     private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
-        let type = weight.elementType, inputs = weight.columnCount
-        let prepared = type.hasBlockKernels ? PreparedRows(x, self) : nil
-        let outputsPerTask = outputsPerTask(weight, rowCount: x.rowCount)
-        let taskCount = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
+        let prepared = weight.elementType.hasBlockKernels ? PreparedRows(x, self) : nil
+        let blockCount = (x.rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
+        let rowsPerBlock = (x.rowCount + blockCount - 1) / blockCount
+        let outputsPerTask = outputsPerTask(weight, rowCount: rowsPerBlock)
+        let tasksPerBlock = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
         withOptionalPointer(bias) { bias in
-            pool.forEach(taskCount) { task in
-                let first = task * outputsPerTask
-                let count = min(outputsPerTask, weight.rowCount - first)
-                let bias = bias.map { $0 + first }, target = y.elements + first
-                if let prepared {
-                    prepared.withScratch { scratch in
-                        blockKernels.product(
-                            type.kernelType, prepared.bytes, x.rowCount, weight.row(first), count, inputs, bias, target,
-                            y.columnCount, scratch)
-                    }
-                } else {
-                    kernels.product(
-                        type.kernelType, x.elements, x.columnCount, x.rowCount, weight.row(first), count, inputs, bias,
-                        target, y.columnCount)
-                }
+            pool.forEach(blockCount * tasksPerBlock) { task in
+                let firstRow = task / tasksPerBlock * rowsPerBlock, first = task % tasksPerBlock * outputsPerTask
+                multiply(
+                    x, prepared, rows: firstRow..<min(firstRow + rowsPerBlock, x.rowCount), weight,
+                    outputs: first..<min(first + outputsPerTask, weight.rowCount), bias, y)
             }
+        }
+    }
+
+    private func multiply(
+        _ x: Matrix, _ prepared: PreparedRows?, rows: Range<Int>, _ weight: WeightMatrix, outputs: Range<Int>,
+        _ bias: UnsafePointer<Float>?, _ y: Matrix
+    ) {
+        let type = weight.elementType.kernelType, w = weight.row(outputs.lowerBound)
+        let bias = bias.map { $0 + outputs.lowerBound }, target = y.row(rows.lowerBound) + outputs.lowerBound
+        guard let prepared else {
+            return kernels.product(
+                type, x.row(rows.lowerBound), x.columnCount, rows.count, w, outputs.count, weight.columnCount, bias,
+                target, y.columnCount)
+        }
+        prepared.withScratch { scratch in
+            blockKernels.product(
+                type, prepared.row(rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
+                y.columnCount, scratch)
         }
     }
 
