@@ -20,8 +20,8 @@ struct EncodedImages: Sendable {
 }
 
 extension Owl2Pipeline {
-    /// Pictures that are encoded together, which bounds the memory.
-    static let imagesPerPass = 4
+    /// Pictures that are encoded together: few enough that a layer's rows stay in a third-level cache.
+    static let imagesPerPass = 2
 
     /// Opens a picture.
     ///
