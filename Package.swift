@@ -53,9 +53,12 @@ let package = Package(
         // Tests: one target per module
         .testTarget(name: "Owl2CoreTests", dependencies: ["Owl2Core"]),
         .testTarget(name: "Owl2TensorTests", dependencies: ["Owl2Tensor", "COwl2Kernels"]),
-        .testTarget(name: "Owl2CheckpointTests", dependencies: ["Owl2Checkpoint"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "Owl2CheckpointTests", dependencies: ["Owl2Checkpoint", "Owl2TestSupport"],
+            resources: [.copy("Fixtures")]),
         .testTarget(name: "Owl2TokenizerTests", dependencies: ["Owl2Tokenizer"], resources: [.copy("Fixtures")]),
-        .testTarget(name: "Owl2ImageTests", dependencies: ["Owl2Image"], resources: [.copy("Fixtures")]),
+        .testTarget(
+            name: "Owl2ImageTests", dependencies: ["Owl2Image", "Owl2TestSupport"], resources: [.copy("Fixtures")]),
         .target(
             name: "Owl2TestSupport", dependencies: ["Owl2Core", "Owl2Tensor", "Owl2Checkpoint"],
             path: "Tests/Owl2TestSupport"),

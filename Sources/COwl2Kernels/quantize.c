@@ -27,9 +27,7 @@ owl2_quantize_function *owl2_quantize_for(owl2_tier tier) {
     switch (tier) {
     case OWL2_TIER_BASELINE: return owl2_quantize_baseline;
 #if defined(__x86_64__)
-    case OWL2_TIER_AVX2:
-        __builtin_cpu_init();
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") ? owl2_quantize_avx2 : NULL;
+    case OWL2_TIER_AVX2: return owl2_kernels_for(tier) ? owl2_quantize_avx2 : NULL;
 #endif
     default: return NULL;
     }

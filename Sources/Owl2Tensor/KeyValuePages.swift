@@ -145,26 +145,26 @@ extension Compute {
     func keys(
         _ pages: KeyValuePages, page: Int, head: Int, _ scratch: UnsafeMutablePointer<Float>
     ) -> (owl2_type, UnsafeRawPointer) {
-        let stored = pages.keys(page: page, head: head)
-        switch pages.type {
-        case .f32: return (OWL2_F32, UnsafeRawPointer(stored))
-        case .f16: return (OWL2_F16, UnsafeRawPointer(stored))
-        case .q8_0:
-            kernels.widen_q8_keys(stored, pages.headDimension, scratch)
-            return (OWL2_F32, UnsafeRawPointer(scratch))
-        }
+        readable(pages.keys(page: page, head: head), of: pages, kernels.widen_q8_keys, scratch)
     }
 
-    /// A head's values of a page as `combine` takes them: in place, or widened into scratch memory.
+    /// A head's values of a page, likewise.
     func values(
         _ pages: KeyValuePages, page: Int, head: Int, _ scratch: UnsafeMutablePointer<Float>
     ) -> (owl2_type, UnsafeRawPointer) {
-        let stored = pages.values(page: page, head: head)
+        readable(pages.values(page: page, head: head), of: pages, kernels.widen_q8_values, scratch)
+    }
+
+    private func readable(
+        _ stored: UnsafeMutableRawPointer, of pages: KeyValuePages,
+        _ widen: (UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?) -> Void,
+        _ scratch: UnsafeMutablePointer<Float>
+    ) -> (owl2_type, UnsafeRawPointer) {
         switch pages.type {
         case .f32: return (OWL2_F32, UnsafeRawPointer(stored))
         case .f16: return (OWL2_F16, UnsafeRawPointer(stored))
         case .q8_0:
-            kernels.widen_q8_values(stored, pages.headDimension, scratch)
+            widen(stored, pages.headDimension, scratch)
             return (OWL2_F32, UnsafeRawPointer(scratch))
         }
     }

@@ -80,6 +80,7 @@ import Testing
     }
 
     static let picture = Program.picture("red-circle.png")
+    static let neverWritten = FileManager.default.temporaryDirectory.appendingPathComponent("never-written").path
     static let failures = [
         Case("ask", "--model", "/nowhere", "x", mentioning: "/nowhere"),
         Case("ask", "--model", #filePath, "x", mentioning: #filePath, "directory"),
@@ -105,10 +106,10 @@ import Testing
         Case("tokenize", "--lines", "/nowhere", mentioning: "/nowhere"),
         Case("tokenize", "--lines", "/", mentioning: "directory"),
         Case("tokenize", "--lines", #filePath, mentioning: "line 1", "JSON"),
-        Case("preprocess", #filePath, "--output", "/tmp/never-written", mentioning: #filePath),
+        Case("preprocess", #filePath, "--output", neverWritten, mentioning: #filePath),
         Case("preprocess", picture, "--output", "/nowhere/x", mentioning: "/nowhere/x"),
         Case("preprocess", picture, "--output", "/dev/null", mentioning: "/dev/null"),
-        Case("trace", "--prompt", "<|image|>", "--output", "/tmp/never-written", mentioning: "1 image marker"),
+        Case("trace", "--prompt", "<|image|>", "--output", neverWritten, mentioning: "1 image marker"),
         Case("trace", "--prompt", "-x", "--output", "/nowhere/x", mentioning: "/nowhere/x"),
         Case("inspect", "/nowhere", mentioning: "/nowhere"),
         Case("inspect", Program.pictures.path, mentioning: "no weights"),

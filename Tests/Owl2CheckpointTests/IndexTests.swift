@@ -1,5 +1,6 @@
 import Owl2Checkpoint
 import Owl2Core
+import Owl2TestSupport
 import Testing
 
 /// Indexes of sharded checkpoints, sound and not.

@@ -1,6 +1,7 @@
 import Foundation
 import Owl2Checkpoint
 import Owl2Core
+import Owl2TestSupport
 import Testing
 
 /// Checkpoints of every layout against what PyTorch read from them, byte by byte.

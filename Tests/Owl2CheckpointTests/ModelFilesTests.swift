@@ -1,6 +1,7 @@
 import Foundation
 import Owl2Checkpoint
 import Owl2Core
+import Owl2TestSupport
 import Testing
 
 /// The files of a model, in a directory and in memory.

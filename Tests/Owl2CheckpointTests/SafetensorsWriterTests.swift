@@ -1,6 +1,7 @@
 import Foundation
 import Owl2Checkpoint
 import Owl2Core
+import Owl2TestSupport
 import Testing
 
 /// Safetensors that are written here and read again.

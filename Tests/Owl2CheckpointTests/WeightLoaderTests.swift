@@ -1,6 +1,7 @@
 import Owl2Checkpoint
 import Owl2Core
 import Owl2Tensor
+import Owl2TestSupport
 import Testing
 
 /// Weights by scoped names.

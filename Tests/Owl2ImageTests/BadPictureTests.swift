@@ -1,5 +1,6 @@
 import Foundation
 import Owl2Core
+import Owl2TestSupport
 import Testing
 
 @testable import Owl2Image

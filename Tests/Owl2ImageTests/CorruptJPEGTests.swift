@@ -1,4 +1,5 @@
 import Owl2Core
+import Owl2TestSupport
 import Testing
 
 @testable import Owl2Image

@@ -24,14 +24,9 @@ struct Bench: AsyncParsableCommand {
     @Option(parsing: .unconditional, help: "What multiplies matrices: own, openblas, or both.")
     var backend = ValueList(ComputeBackend.own)
 
-    @Option(
-        parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
-    var threads: Int?
+    @OptionGroup var threading: ThreadOptions
 
-    @Option(
-        parsing: .unconditional,
-        help: "How keys and values are kept; f32 for float weights, f16 for quantised ones if absent.")
-    var kv: KeyValueType?
+    @OptionGroup var cache: CacheOptions
 
     @OptionGroup(title: "Work") var work: BenchWorkOptions
 
@@ -52,9 +47,6 @@ struct Bench: AsyncParsableCommand {
         guard synthetic != nil || type == nil else {
             throw ValidationError("--type: expected --synthetic with it, as a model's files have their types")
         }
-        if let threads, !(1...Compute.maximumThreadCount).contains(threads) {
-            throw ValidationError("--threads: expected 1 to \(Compute.maximumThreadCount), found \(threads)")
-        }
         if growth != nil, (type?.values.count ?? 1) > 1 || backend.values.count > 1 {
             throw ValidationError("--growth: expected one type and one backend")
         }
@@ -66,7 +58,7 @@ struct Bench: AsyncParsableCommand {
     }
 
     func run() async throws {
-        if backend.values.contains(.openblas) { OpenBLASProcess.prepare(threadCount: threads) }
+        if backend.values.contains(.openblas) { OpenBLASProcess.prepare(threadCount: threading.threads) }
         let progress = ProgressLine()
         defer { progress.clear() }
         let benchmark = try benchmark(), handler = progress.textHandler
@@ -85,8 +77,8 @@ struct Bench: AsyncParsableCommand {
         var benchmark = Benchmark(
             try synthetic.map { .synthetic($0, type?.values ?? [.q4_0]) } ?? .model(model.files()))
         benchmark.backends = backend.values
-        benchmark.threadCount = threads
-        benchmark.keyValueType = kv
+        benchmark.threadCount = threading.threads
+        benchmark.keyValueType = cache.kv
         benchmark.plan = work.plan
         return benchmark
     }

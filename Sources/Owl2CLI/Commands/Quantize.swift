@@ -20,14 +20,12 @@ struct Quantize: AsyncParsableCommand {
     @Option(parsing: .unconditional, help: "The type of most weights: f16, bf16, q8_0, q4_0, q4_k or q6_k.")
     var type: WeightType
 
-    @Option(
-        parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
-    var threads: Int?
+    @OptionGroup var threading: ThreadOptions
 
     func run() async throws {
         let progress = ProgressLine()
         defer { progress.clear() }
-        let quantizer = ModelQuantizer(type: type, threadCount: threads), handler = progress.handler
+        let quantizer = ModelQuantizer(type: type, threadCount: threading.threads), handler = progress.handler
         let (source, target) = (model.url, output.url)
         let task = Task { try await quantizer.quantize(ModelFiles(at: source), to: target, progressHandler: handler) }
         let interrupt = InterruptKey()

@@ -27,31 +27,42 @@ struct ModelOptions: ParsableArguments {
     }
 }
 
-/// How to compute.
-struct ComputeOptions: ParsableArguments {
+/// How many threads compute.
+struct ThreadOptions: ParsableArguments {
     @Option(
         parsing: .unconditional, help: ArgumentHelp("Threads to compute with; one per core if absent.", valueName: "n"))
     var threads: Int?
-
-    @Option(parsing: .unconditional, help: "What multiplies matrices.")
-    var backend = ComputeBackend.own
-
-    @Option(
-        parsing: .unconditional,
-        help: "How keys and values are kept; f32 for float weights, f16 for quantised ones if absent.")
-    var kv: KeyValueType?
 
     func validate() throws {
         guard let threads, !(1...Compute.maximumThreadCount).contains(threads) else { return }
         throw ValidationError("--threads: expected 1 to \(Compute.maximumThreadCount), found \(threads)")
     }
+}
+
+/// How caches hold keys and values.
+struct CacheOptions: ParsableArguments {
+    @Option(
+        parsing: .unconditional,
+        help: "How keys and values are kept; f32 for float weights, f16 for quantised ones if absent.")
+    var kv: KeyValueType?
+}
+
+/// How to compute.
+struct ComputeOptions: ParsableArguments {
+    @OptionGroup var threading: ThreadOptions
+
+    @Option(parsing: .unconditional, help: "What multiplies matrices.")
+    var backend = ComputeBackend.own
+
+    @OptionGroup var cache: CacheOptions
 
     /// Loads a model, with progress and warnings on the standard error.
     func load(_ files: ModelFiles, _ progress: ProgressLine) async throws -> Owl2Pipeline {
+        let threads = threading.threads
         if backend == .openblas { OpenBLASProcess.prepare(threadCount: threads) }
         defer { progress.clear() }
         let owl = try await Owl2Pipeline.load(
-            from: files, options: LoadOptions(threadCount: threads, backend: backend, keyValueType: kv),
+            from: files, options: LoadOptions(threadCount: threads, backend: backend, keyValueType: cache.kv),
             progressHandler: progress.handler)
         progress.clear()
         for warning in owl.diagnostics { StandardError.writeLine("warning: \(warning)") }

@@ -165,7 +165,9 @@ extension BenchmarkRun {
             }
             let logits = try decoder.forward(
                 decoder.embed(tokens), rows: rows, caches: caches, logitRows: Array(caches.indices))
-            tokens = caches.indices.map { logits.indexOfLargest(inRow: $0) }
+            tokens = caches.indices.map { row in
+                UnsafeBufferPointer(start: logits.row(row), count: logits.columnCount).indexOfLargest ?? 0
+            }
         }
     }
 }
@@ -201,14 +203,6 @@ extension BenchmarkResult.Spread {
         self.median = median
         self.low = low
         self.high = high
-    }
-}
-
-extension Matrix {
-    /// The column of a row's largest element, the first of equal ones.
-    func indexOfLargest(inRow row: Int) -> Int {
-        let values = UnsafeBufferPointer(start: self.row(row), count: columnCount)
-        return values.indices.max { values[$0] < values[$1] } ?? 0
     }
 }
 

@@ -81,11 +81,7 @@ struct LikelihoodSums {
         for index in others.indices { sum += exp(expected[index]) * (expected[index] - found[index]) }
         divergence += sum
         largestDivergence = max(largestDivergence, sum)
-        agreements += Self.likeliest(logits) == Self.likeliest(others) ? 1 : 0
-    }
-
-    private static func likeliest(_ logits: UnsafeBufferPointer<Float>) -> Int? {
-        logits.indices.max { logits[$0] < logits[$1] }
+        agreements += logits.indexOfLargest == others.indexOfLargest ? 1 : 0
     }
 
     /// The means; there must be a token.

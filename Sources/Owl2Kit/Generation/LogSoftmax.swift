@@ -34,6 +34,11 @@ struct LogSoftmax {
     }
 }
 
+extension UnsafeBufferPointer<Float> {
+    /// The place of the largest element, the first of equal ones; nil if there is none.
+    var indexOfLargest: Int? { indices.max { self[$0] < self[$1] } }
+}
+
 /// Refuses logits that are not all finite.
 ///
 /// - Parameters:

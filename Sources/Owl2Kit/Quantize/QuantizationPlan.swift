@@ -62,11 +62,10 @@ struct QuantizationPlan {
     /// The weights of a file whose rows the wanted type cannot hold.
     static func fallbacks(in tensors: [String: StoredTensor], _ policy: WeightTypePolicy) -> [String: String] {
         tensors.compactMapValues { tensor in
-            guard Checkpoint.ggufName(ofKey: tensor.name) != nil,
-                let preferred = policy.choice(for: tensor.name, shape: tensor.shape).preferred
-            else { return nil }
-            let type = policy.choice(for: tensor.name, shape: tensor.shape).type
-            return "\(type.storedName) instead of \(preferred.storedName): rows of \(tensor.shape.last ?? 0) elements"
+            let choice = policy.choice(for: tensor.name, shape: tensor.shape)
+            guard Checkpoint.ggufName(ofKey: tensor.name) != nil, let preferred = choice.preferred else { return nil }
+            let stored = choice.type.storedName
+            return "\(stored) instead of \(preferred.storedName): rows of \(tensor.shape.last ?? 0) elements"
         }
     }
 

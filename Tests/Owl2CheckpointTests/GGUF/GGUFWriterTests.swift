@@ -1,6 +1,7 @@
 import Foundation
 import Owl2Core
 import Owl2Tensor
+import Owl2TestSupport
 import Testing
 
 @testable import Owl2Checkpoint
