@@ -1,5 +1,9 @@
 // Kernels for blocks with AVX-512 VNNI: vpdpbusd adds four products of an unsigned and a signed byte. Weights are made
 // unsigned by an offset (128 for Q8_0, 8 for Q4_0), which is taken back by the prepared row's sums.
+//
+// A vector has 16 lanes of 32 bits and a stretch 16 groups: lane g belongs to group g and to partial sum g throughout. Step
+// d of 8 multiplies bytes 4 d ... 4 d + 3 of every group. Prepared rows hold their bytes in this order, q[stretch][d][g][4];
+// blocks of weights are brought into it in registers, for one row of activations or for a tile of them.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -11,12 +15,16 @@
                              apply_to = function)
 #define INLINE static inline __attribute__((always_inline))
 
-enum { TILE_ROWS = 6, DIRECT_ROWS = 4, DIRECT_MOST = 8, PREFETCH = 4096 };
+// Rows of activations and of weights that meet in a tile, whose sums stay in the first-level cache; bytes of activations that
+// stay in the second; how far ahead a single row's weights are fetched.
+enum { TILE_ROWS = 32, TILE_OUTPUTS = 16, BLOCK_BYTES = 512 << 10, PREFETCH = 1024 };
 
 INLINE size_t block_bytes(owl2_type type) { return type == OWL2_Q8_0 ? 34 : 18; }
 INLINE const int32_t *offsets(owl2_type type, const prepared_row *x) {
     return type == OWL2_Q8_0 ? x->less128 : x->less8;
 }
+
+static size_t place(size_t g, size_t i) { return i / 4 * 64 + g * 4 + i % 4; }
 
 static void prepare(const float *x, size_t k, void *row) {
     prepared_row p = prepared_row_at(row, k);
@@ -30,17 +38,16 @@ static void prepare(const float *x, size_t k, void *row) {
         __m512 inverse = _mm512_set1_ps(most > OWL2_LEAST_MAGNITUDE ? 127 / most : 0);
         __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
         if (bits >= 0x7f800000) low = high = _mm512_setzero_si512();
-        int8_t *q = p.q + group / 16 * 512 + owl2_prepared_offset(group % 16, 0);
-        _mm_storeu_si128((__m128i *)q, _mm512_cvtsepi32_epi8(low));
-        _mm_storeu_si128((__m128i *)(q + 64), _mm512_cvtsepi32_epi8(high));
+        int8_t *q = p.q + group / 16 * 512 + place(group % 16, 0);
+        const __m512i step = _mm512_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112, 0, 0, 0, 0, 0, 0, 0, 0);
+        __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(high), _mm512_cvtsepi32_epi8(low));
+        _mm256_i32scatter_epi32(q, _mm512_castsi512_si256(step), bytes, 4);
         p.scale[group] = most / 127;
         int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
         p.less8[group] = -8 * sum;
         p.less128[group] = -128 * sum;
     }
 }
-
-// ---------------------------------------------------------------- a few rows: weights straight from where they are stored
 
 // The scales of 16 neighbouring blocks.
 INLINE __m512 stretch_scales(owl2_type type, const char *w) {
@@ -69,42 +76,36 @@ INLINE __m512i four_places(const char *w, size_t stride) {
     return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(w + 12 * stride)), 3);
 }
 
-// Adds one stretch of a weight row to the partial sums of `rows` rows of activations.
-INLINE void direct_stretch(owl2_type type, const size_t rows, const char *w, const prepared_row *x, size_t stretch,
-                           __m512 *partial) {
+
+// Number d of v has bytes 4 d ... 4 d + 3 of 16 neighbouring blocks,
+// as unsigned numbers.
+INLINE void transposed(owl2_type type, const char *w, __m512i v[8]) {
     const size_t stride = block_bytes(type);
-    const __m512i low_bits = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
-    __m512i sum[DIRECT_ROWS][4];
 #pragma unroll
-    for (size_t e = 0; e < 4; e++) {
-        __m512i low = four_places(w + e * stride + 2, stride), high;
-        if (type == OWL2_Q8_0) {
-            high = _mm512_xor_si512(four_places(w + e * stride + 18, stride), sign);
-            low = _mm512_xor_si512(low, sign);
-        } else {
-            high = _mm512_and_si512(_mm512_srli_epi16(low, 4), low_bits);
-            low = _mm512_and_si512(low, low_bits);
-        }
+    for (size_t half = 0; half < (type == OWL2_Q8_0 ? 2 : 1); half++) {
+        const char *at = w + 2 + 16 * half;
+        __m512i r[4];
 #pragma unroll
-        for (size_t i = 0; i < rows; i++) {
-            const int8_t *q = x[i].q + stretch * 512 + e * 128;
-            __m512i dot = _mm512_dpbusd_epi32(_mm512_setzero_si512(), low, _mm512_load_si512(q));
-            sum[i][e] = _mm512_dpbusd_epi32(dot, high, _mm512_load_si512(q + 64));
-        }
+        for (size_t e = 0; e < 4; e++) r[e] = four_places(at + e * stride, stride);
+        __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
+        __m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
+        v[4 * half] = _mm512_unpacklo_epi64(a, c), v[4 * half + 1] = _mm512_unpackhi_epi64(a, c);
+        v[4 * half + 2] = _mm512_unpacklo_epi64(b, d), v[4 * half + 3] = _mm512_unpackhi_epi64(b, d);
     }
-    __m512 scale = stretch_scales(type, w);
+    const __m512i low_bits = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
+    if (type == OWL2_Q8_0) {
 #pragma unroll
-    for (size_t i = 0; i < rows; i++) {
-        __m512i *s = sum[i];
-        __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]), _mm512_unpackhi_epi32(s[0], s[1]));
-        __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]), _mm512_unpackhi_epi32(s[2], s[3]));
-        __m512i total = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-        total = _mm512_add_epi32(total, _mm512_load_si512(offsets(type, x + i) + stretch * 16));
-        partial[i] = _mm512_fmadd_ps(
-            _mm512_cvtepi32_ps(total), _mm512_mul_ps(scale, _mm512_load_ps(x[i].scale + stretch * 16)), partial[i]);
+        for (size_t d = 0; d < 8; d++) v[d] = _mm512_xor_si512(v[d], sign);
+    } else {
+#pragma unroll
+        for (size_t d = 0; d < 4; d++) {
+            v[d + 4] = _mm512_and_si512(_mm512_srli_epi16(v[d], 4), low_bits);
+            v[d] = _mm512_and_si512(v[d], low_bits);
+        }
     }
 }
 
+// The partial sums' sum, in the order that owl2_block_kernels.h fixes.
 INLINE float sum_partials(__m512 v) {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -112,195 +113,119 @@ INLINE float sum_partials(__m512 v) {
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
-// One weight row with `rows` rows of activations.
-INLINE void direct_row(owl2_type type, const size_t rows, const prepared_row *x, const char *w, size_t groups,
-                       float bias, float *y, size_t y_stride) {
-    const size_t stretch_bytes = 16 * block_bytes(type), rest = groups % 16 * block_bytes(type);
-    __m512 partial[DIRECT_ROWS];
-    for (size_t i = 0; i < rows; i++) partial[i] = _mm512_setzero_ps();
-    for (size_t s = 0; s < groups / 16; s++, w += stretch_bytes) {
-        for (size_t line = 0; line < stretch_bytes; line += 64) _mm_prefetch(w + PREFETCH + line, _MM_HINT_T0);
-        direct_stretch(type, rows, w, x, s, partial);
+// Adds one stretch of a weight row to the partial sums of one row of activations.
+INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_row *x, size_t s, __m512 partial) {
+    __m512i v[8];
+    transposed(type, w, v);
+    __m512i even = _mm512_load_si512(offsets(type, x) + s * 16), odd = _mm512_setzero_si512();
+    const int8_t *q = x->q + s * 512;
+#pragma unroll
+    for (size_t d = 0; d < 8; d += 2) {
+        even = _mm512_dpbusd_epi32(even, v[d], _mm512_load_si512(q + 64 * d));
+        odd = _mm512_dpbusd_epi32(odd, v[d + 1], _mm512_load_si512(q + 64 * d + 64));
     }
-    if (rest) {
-        char padded[16 * 34] = {0};
-        __builtin_memcpy(padded, w, rest);
-        direct_stretch(type, rows, padded, x, groups / 16, partial);
-    }
-    for (size_t i = 0; i < rows; i++) y[i * y_stride] = sum_partials(partial[i]) + bias;
+    __m512 scale = _mm512_mul_ps(stretch_scales(type, w), _mm512_load_ps(x->scale + s * 16));
+    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(even, odd)), scale, partial);
 }
 
-INLINE void direct(owl2_type type, const void *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
-                   float *y, size_t y_stride) {
-    prepared_row row[DIRECT_MOST];
-    for (size_t i = 0; i < m; i++) row[i] = prepared_row_at((const char *)x + i * owl2_prepared_bytes(k), k);
-    const size_t groups = k / OWL2_GROUP;
-    for (size_t j = 0; j < n; j++, w += groups * block_bytes(type)) {
-        const float b = bias ? bias[j] : 0;
-        size_t i = 0;
-        for (; i + DIRECT_ROWS <= m; i += DIRECT_ROWS)
-            direct_row(type, DIRECT_ROWS, row + i, w, groups, b, y + i * y_stride + j, y_stride);
-        switch (m - i) {
-        case 3: direct_row(type, 3, row + i, w, groups, b, y + i * y_stride + j, y_stride); break;
-        case 2: direct_row(type, 2, row + i, w, groups, b, y + i * y_stride + j, y_stride); break;
-        case 1: direct_row(type, 1, row + i, w, groups, b, y + i * y_stride + j, y_stride); break;
-        default: break;
+// One row of activations with n rows of weights.
+INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size_t k, const float *bias, float *y) {
+    const prepared_row row = prepared_row_at(x, k);
+    const size_t stretch_bytes = 16 * block_bytes(type), groups = k / OWL2_GROUP, rest = groups % 16 * block_bytes(type);
+    for (size_t j = 0; j < n; j++) {
+        __m512 partial = _mm512_setzero_ps();
+        for (size_t s = 0; s < groups / 16; s++, w += stretch_bytes) {
+#pragma unroll
+            for (size_t line = 0; line < stretch_bytes; line += 64) _mm_prefetch(w + PREFETCH + line, _MM_HINT_T1);
+            partial = row_stretch(type, w, &row, s, partial);
         }
+        if (rest) {
+            char padded[16 * 34] = {0};
+            __builtin_memcpy(padded, w, rest);
+            partial = row_stretch(type, padded, &row, groups / 16, partial);
+            w += rest;
+        }
+        y[j] = sum_partials(partial) + (bias ? bias[j] : 0);
     }
 }
 
-// ---------------------------------------------------------------- many rows: a panel of weights is packed first
-
-// Four columns of 32 bits of 16 blocks: lane j of v[d] is number d of the 16 bytes at rows[j] + offset.
-INLINE void four_columns(const char *const rows[16], size_t offset, __m512i v[4]) {
-    __m512i r[4];
+// Adds one stretch of two weight rows to the partial sums of m rows of activations.
+INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const char *x, size_t m, size_t k, size_t s,
+                         __m512 *partial0, __m512 *partial1) {
+    __m512i a[8], b[8];
+    transposed(type, w0, a);
+    transposed(type, w1, b);
+    const __m512 scale_a = stretch_scales(type, w0), scale_b = stretch_scales(type, w1);
+    const size_t bytes = owl2_prepared_bytes(k);
+    const prepared_row first = prepared_row_at(x, k);
+    const char *q = (const char *)first.q + s * 512, *f = (const char *)(first.scale + s * 16);
+    const char *o = (const char *)(offsets(type, &first) + s * 16);
+    for (size_t i = 0; i < m; i++, q += bytes, f += bytes, o += bytes) {
+        __m512i da = _mm512_load_si512(o), db = da;
 #pragma unroll
-    for (size_t j = 0; j < 4; j++) {
-        r[j] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(rows[j] + offset)));
-        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(rows[j + 4] + offset)), 1);
-        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(rows[j + 8] + offset)), 2);
-        r[j] = _mm512_inserti32x4(r[j], _mm_loadu_si128((const __m128i *)(rows[j + 12] + offset)), 3);
+        for (size_t d = 0; d < 8; d++) {
+            __m512i four = _mm512_load_si512(q + 64 * d);
+            da = _mm512_dpbusd_epi32(da, a[d], four);
+            db = _mm512_dpbusd_epi32(db, b[d], four);
+        }
+        __m512 factor = _mm512_load_ps(f);
+        partial0[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(da), _mm512_mul_ps(scale_a, factor), partial0[i]);
+        partial1[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(db), _mm512_mul_ps(scale_b, factor), partial1[i]);
     }
-    __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
-    __m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
-    v[0] = _mm512_unpacklo_epi64(a, c), v[1] = _mm512_unpackhi_epi64(a, c);
-    v[2] = _mm512_unpacklo_epi64(b, d), v[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-// The scales of 16 blocks of different rows.
-INLINE __m512 sixteen_scales(const char *const rows[16], size_t offset) {
-    uint16_t half[16];
-#pragma unroll
-    for (size_t j = 0; j < 16; j++) __builtin_memcpy(half + j, rows[j] + offset, 2);
-    __m128i low = _mm_setr_epi16(half[0], half[1], half[2], half[3], half[4], half[5], half[6], half[7]);
-    __m128i high = _mm_setr_epi16(half[8], half[9], half[10], half[11], half[12], half[13], half[14], half[15]);
-    return _mm512_cvtph_ps(_mm256_set_m128i(high, low));
-}
-
-// Packs up to 32 weight rows: for partial sum c and stretch s, 8 steps of 4 elements for 32 outputs, as unsigned bytes;
-// the scales of 32 outputs stand in `scales` in the same order.
-INLINE void pack(owl2_type type, const char *w, size_t n, size_t groups, size_t stretches, uint8_t *panel, float *scales) {
-    const size_t bytes = block_bytes(type);
-    const __m512i low_bits = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
-    for (size_t j0 = 0; j0 < OWL2_PANEL_OUTPUTS; j0 += 16) {
-        const char *row[16];
-        for (size_t j = 0; j < 16; j++) row[j] = w + (j0 + j < n ? j0 + j : n - 1) * groups * bytes;
-        for (size_t group = 0; group < groups; group++) {
-            size_t at = group % 16 * stretches + group / 16, offset = group * bytes;
-            __m512i step[8];
-            four_columns(row, offset + 2, step);
-            if (type == OWL2_Q8_0) {
-                four_columns(row, offset + 18, step + 4);
-#pragma unroll
-                for (size_t d = 0; d < 8; d++) step[d] = _mm512_xor_si512(step[d], sign);
-            } else {
-#pragma unroll
-                for (size_t d = 0; d < 4; d++) {
-                    step[d + 4] = _mm512_and_si512(_mm512_srli_epi16(step[d], 4), low_bits);
-                    step[d] = _mm512_and_si512(step[d], low_bits);
+// A tile of outputs: m rows of activations with n rows of weights, at most TILE_ROWS and TILE_OUTPUTS. The weights that
+// stand `ahead` bytes further are fetched meanwhile.
+INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
+                 size_t y_stride, size_t ahead) {
+    __m512 partial[TILE_OUTPUTS][TILE_ROWS];
+    for (size_t j = 0; j < TILE_OUTPUTS; j++)
+        for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
+    const size_t stretch_bytes = 16 * block_bytes(type), row_bytes = k / OWL2_GROUP * block_bytes(type);
+    const size_t stretches = row_bytes / stretch_bytes, rest = row_bytes % stretch_bytes;
+    for (size_t s = 0; s < stretches + (rest > 0); s++, w += stretch_bytes)
+        for (size_t j = 0; j < n; j += 2) {
+            const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
+            char padded[2][16 * 34];
+            if (s == stretches) {
+                __builtin_memset(padded, 0, sizeof padded);
+                w0 = __builtin_memcpy(padded[0], w0, rest);
+                w1 = __builtin_memcpy(padded[1], w1, rest);
+            } else if (ahead) {
+                for (size_t line = 0; line < stretch_bytes; line += 64) {
+                    _mm_prefetch(w0 + ahead + line, _MM_HINT_T1);
+                    _mm_prefetch(w1 + ahead + line, _MM_HINT_T1);
                 }
             }
-            uint8_t *to = panel + at * 32 * OWL2_PANEL_OUTPUTS + j0 * 4;
-#pragma unroll
-            for (size_t d = 0; d < 8; d++) _mm512_store_si512(to + d * 4 * OWL2_PANEL_OUTPUTS, step[d]);
-            _mm512_store_ps(scales + at * OWL2_PANEL_OUTPUTS + j0, sixteen_scales(row, offset));
+            pair_stretch(type, w0, w1, x, m, k, s, partial[j], partial[j + 1]);
         }
-    }
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) y[i * y_stride + j] = sum_partials(partial[j][i]) + (bias ? bias[j] : 0);
 }
 
-// The products of `rows` rows with a packed panel: [rows][32] to `out`.
-INLINE void packed_tile(owl2_type type, const size_t rows, const prepared_row *x, const uint8_t *panel,
-                        const float *scales, size_t groups, size_t stretches, float out[][OWL2_PANEL_OUTPUTS]) {
-    __m512 partial[16][TILE_ROWS][2];
-    for (size_t c = 0; c < 16; c++) {
-        __m512 sum[TILE_ROWS][2];
-#pragma unroll
-        for (size_t i = 0; i < rows; i++) sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-        const uint8_t *w = panel + c * stretches * 32 * OWL2_PANEL_OUTPUTS;
-        const float *scale = scales + c * stretches * OWL2_PANEL_OUTPUTS;
-        const size_t place = owl2_prepared_offset(c, 0), count = owl2_class_groups(groups, c);
-        for (size_t s = 0; s < count; s++, w += 32 * OWL2_PANEL_OUTPUTS, scale += OWL2_PANEL_OUTPUTS) {
-            __m512i dot[TILE_ROWS][2];
-#pragma unroll
-            for (size_t i = 0; i < rows; i++)
-                dot[i][0] = dot[i][1] = _mm512_set1_epi32(offsets(type, x + i)[s * 16 + c]);
-#pragma unroll
-            for (size_t d = 0; d < 8; d++) {
-                __m512i a = _mm512_load_si512(w + d * 128), b = _mm512_load_si512(w + d * 128 + 64);
-#pragma unroll
-                for (size_t i = 0; i < rows; i++) {
-                    int32_t four;
-                    __builtin_memcpy(&four, x[i].q + s * 512 + place + d / 4 * 64 + d % 4 * 4, 4);
-                    __m512i q = _mm512_set1_epi32(four);
-                    dot[i][0] = _mm512_dpbusd_epi32(dot[i][0], a, q);
-                    dot[i][1] = _mm512_dpbusd_epi32(dot[i][1], b, q);
-                }
-            }
-            __m512 a = _mm512_load_ps(scale), b = _mm512_load_ps(scale + 16);
-#pragma unroll
-            for (size_t i = 0; i < rows; i++) {
-                __m512 factor = _mm512_set1_ps(x[i].scale[s * 16 + c]);
-                sum[i][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i][0]), _mm512_mul_ps(a, factor), sum[i][0]);
-                sum[i][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[i][1]), _mm512_mul_ps(b, factor), sum[i][1]);
-            }
-        }
-#pragma unroll
-        for (size_t i = 0; i < rows; i++) partial[c][i][0] = sum[i][0], partial[c][i][1] = sum[i][1];
+INLINE void product_of(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
+                       float *y, size_t y_stride) {
+    if (m == 1) return one_row(type, x, w, n, k, bias, y);
+    const size_t bytes = owl2_prepared_bytes(k), row_bytes = k / OWL2_GROUP * block_bytes(type);
+    size_t block = BLOCK_BYTES / bytes / TILE_ROWS * TILE_ROWS;
+    if (block < TILE_ROWS) block = TILE_ROWS;
+    for (size_t first = 0; first < m; first += block) {
+        const size_t last = first + block < m ? first + block : m;
+        for (size_t j = 0; j < n; j += TILE_OUTPUTS)
+            for (size_t i = first; i < last; i += TILE_ROWS)
+                tile(type, x + i * bytes, last - i < TILE_ROWS ? last - i : TILE_ROWS, w + j * row_bytes,
+                     n - j < TILE_OUTPUTS ? n - j : TILE_OUTPUTS, k, bias ? bias + j : 0, y + i * y_stride + j, y_stride,
+                     i == first ? TILE_OUTPUTS * row_bytes : 0);
     }
-    for (size_t width = 8; width; width /= 2)
-        for (size_t c = 0; c < width; c++)
-            for (size_t i = 0; i < rows; i++)
-                for (size_t v = 0; v < 2; v++) partial[c][i][v] = _mm512_add_ps(partial[c][i][v], partial[c + width][i][v]);
-    for (size_t i = 0; i < rows; i++)
-        for (size_t v = 0; v < 2; v++) _mm512_storeu_ps(out[i] + 16 * v, partial[0][i][v]);
-}
-
-INLINE void packed(owl2_type type, const void *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
-                   float *y, size_t y_stride, void *scratch) {
-    size_t groups = k / OWL2_GROUP, stretches = owl2_stretches(k);
-    uint8_t *panel = scratch;
-    float *scales = (float *)(panel + stretches * 512 * OWL2_PANEL_OUTPUTS);
-    const size_t panel_bytes = groups * block_bytes(type) * OWL2_PANEL_OUTPUTS;
-    const size_t bytes_per_tile = panel_bytes * TILE_ROWS / m + 64;
-    for (size_t j0 = 0; j0 < n; j0 += OWL2_PANEL_OUTPUTS, w += panel_bytes) {
-        size_t columns = n - j0 < OWL2_PANEL_OUTPUTS ? n - j0 : OWL2_PANEL_OUTPUTS;
-        pack(type, w, columns, groups, stretches, panel, scales);
-        for (size_t i0 = 0; i0 < m; i0 += TILE_ROWS) {
-            // the next panel comes from memory while this one is multiplied
-            for (size_t line = 0; line < bytes_per_tile; line += 64)
-                _mm_prefetch(w + panel_bytes + i0 / TILE_ROWS * bytes_per_tile + line, _MM_HINT_T1);
-            size_t rows = m - i0 < TILE_ROWS ? m - i0 : TILE_ROWS;
-            prepared_row row[TILE_ROWS];
-            for (size_t i = 0; i < rows; i++)
-                row[i] = prepared_row_at((const char *)x + (i0 + i) * owl2_prepared_bytes(k), k);
-            float out[TILE_ROWS][OWL2_PANEL_OUTPUTS];
-            switch (rows) {
-            case 6: packed_tile(type, 6, row, panel, scales, groups, stretches, out); break;
-            case 5: packed_tile(type, 5, row, panel, scales, groups, stretches, out); break;
-            case 4: packed_tile(type, 4, row, panel, scales, groups, stretches, out); break;
-            case 3: packed_tile(type, 3, row, panel, scales, groups, stretches, out); break;
-            case 2: packed_tile(type, 2, row, panel, scales, groups, stretches, out); break;
-            default: packed_tile(type, 1, row, panel, scales, groups, stretches, out); break;
-            }
-            for (size_t i = 0; i < rows; i++)
-                for (size_t j = 0; j < columns; j++)
-                    y[(i0 + i) * y_stride + j0 + j] = out[i][j] + (bias ? bias[j0 + j] : 0);
-        }
-    }
-}
-
-INLINE void product_of(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
-                       float *y, size_t y_stride, void *scratch) {
-    if (m <= DIRECT_MOST) direct(type, x, m, w, n, k, bias, y, y_stride);
-    else packed(type, x, m, w, n, k, bias, y, y_stride, scratch);
 }
 
 static void product(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
                     float *y, size_t y_stride, void *scratch) {
-    if (type == OWL2_Q8_0) product_of(OWL2_Q8_0, x, m, w, n, k, bias, y, y_stride, scratch);
-    else product_of(OWL2_Q4_0, x, m, w, n, k, bias, y, y_stride, scratch);
+    (void)scratch;
+    if (type == OWL2_Q8_0) product_of(OWL2_Q8_0, x, m, w, n, k, bias, y, y_stride);
+    else product_of(OWL2_Q4_0, x, m, w, n, k, bias, y, y_stride);
 }
 
-const owl2_block_kernels owl2_block_kernels_avx512vnni = {"AVX-512 VNNI", prepare, product};
+const owl2_block_kernels owl2_block_kernels_avx512vnni = {"AVX-512 VNNI", place, prepare, owl2_no_scratch, product};
 #pragma clang attribute pop
 #endif

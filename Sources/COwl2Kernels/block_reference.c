@@ -18,7 +18,7 @@ static void prepare(const float *x, size_t k, void *row) {
         for (size_t i = 0; i < OWL2_GROUP; i++) {
             float scaled = isfinite(values[i]) ? rintf(values[i] * inverse) : 0;
             int8_t q = scaled > 127 ? 127 : scaled < -127 ? -127 : (int8_t)scaled;
-            p.q[group / 16 * 512 + owl2_prepared_offset(group % 16, i)] = q;
+            p.q[group / 16 * 512 + owl2_place_by_halves(group % 16, i)] = q;
             p.less8[group] -= 8 * q;
             p.less128[group] -= 128 * q;
         }
@@ -51,7 +51,7 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
                 int q[32], sum = 0;
                 float scale = block_of(type, w, j * groups + group, q) * p.scale[group];
                 for (size_t e = 0; e < 32; e++)
-                    sum += q[e] * p.q[group / 16 * 512 + owl2_prepared_offset(group % 16, e)];
+                    sum += q[e] * p.q[group / 16 * 512 + owl2_place_by_halves(group % 16, e)];
                 partial[group % 16] = fmaf((float)sum, scale, partial[group % 16]);
             }
             for (size_t width = 8; width; width /= 2)
@@ -61,4 +61,4 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
     }
 }
 
-const owl2_block_kernels owl2_block_kernels_reference = {"reference", prepare, product};
+const owl2_block_kernels owl2_block_kernels_reference = {"reference", owl2_place_by_halves, prepare, owl2_no_scratch, product};

@@ -27,7 +27,6 @@ private final class PreparedRows: @unchecked Sendable {
     private let bytes: UnsafeMutableRawPointer
     private let rowByteCount: Int
     private let byteCount: Int
-    private let scratchByteCount: Int
 
     init(_ x: Matrix, _ compute: Compute) {
         let rowByteCount = owl2_prepared_bytes(x.columnCount)
@@ -38,20 +37,11 @@ private final class PreparedRows: @unchecked Sendable {
             compute.blockKernels.prepare(x.row(row), x.columnCount, bytes + row * rowByteCount)
         }
         self.bytes = bytes
-        scratchByteCount = x.rowCount == 1 ? 0 : owl2_panel_bytes(x.columnCount)
     }
 
     deinit { WorkingMemory.deallocate(bytes, byteCount: byteCount) }
 
     func row(_ index: Int) -> UnsafeRawPointer { UnsafeRawPointer(bytes + index * rowByteCount) }
-
-    /// Memory for a packed panel of weights, for one call.
-    func withScratch(_ body: (UnsafeMutableRawPointer?) -> Void) {
-        guard scratchByteCount > 0 else { return body(nil) }
-        let scratch = WorkingMemory.allocate(byteCount: scratchByteCount)
-        defer { WorkingMemory.deallocate(scratch, byteCount: scratchByteCount) }
-        body(scratch)
-    }
 }
 
 extension Compute {
@@ -107,11 +97,12 @@ extension Compute {
                 type, x.row(rows.lowerBound), x.columnCount, rows.count, w, outputs.count, weight.columnCount, bias,
                 target, y.columnCount)
         }
-        prepared.withScratch { scratch in
-            blockKernels.product(
-                type, prepared.row(rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
-                y.columnCount, scratch)
-        }
+        let scratchByteCount = blockKernels.scratch_bytes(rows.count, weight.columnCount)
+        let scratch = scratchByteCount > 0 ? WorkingMemory.allocate(byteCount: scratchByteCount) : nil
+        defer { scratch.map { WorkingMemory.deallocate($0, byteCount: scratchByteCount) } }
+        blockKernels.product(
+            type, prepared.row(rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
+            y.columnCount, scratch)
     }
 
     /// For one row about 256 kB of weights a task; for many rows a few panels, of which the kernel fetches the next while

@@ -1,3 +1,4 @@
+import COwl2Kernels
 import Synchronization
 
 #if canImport(Glibc)
@@ -22,9 +23,13 @@ package final class ThreadPool: Sendable {
     ///
     /// - Parameter threadCount: Threads to use, at least one.
     package init(threadCount: Int) {
-        let loop = SharedLoop()
-        workers = (1..<max(1, threadCount)).compactMap { _ in WorkerThread(loop) }
+        let loop = SharedLoop(threadCount: max(1, threadCount))
+        var workers: [WorkerThread] = []
+        while workers.count + 1 < threadCount, let worker = WorkerThread(loop, share: workers.count + 1) {
+            workers.append(worker)
+        }
         loop.workerCount = workers.count
+        self.workers = workers
         self.loop = loop
         self.threadCount = workers.count + 1
     }
@@ -50,34 +55,45 @@ package final class ThreadPool: Sendable {
 
 /// The loop that the threads of a pool work on, and how they learn of it.
 private final class SharedLoop: @unchecked Sendable {
-    // Unchecked: `body`, `count` and `workerCount` are written only before `generation` is raised, by the caller that
+    // Unchecked: `body` and `workerCount` are written only before `generation` is raised, by the caller that
     // holds `turn`, and not again until every worker has raised `finished`.
-    private static let spins = 2_000
+    /// Pauses before a waiting thread gives its core away: some 50 microseconds, which is longer than the small operations
+    /// between two products and as long as it takes to wake a thread. Where the process has more threads at work than
+    /// there are cores, another one needs the core sooner.
+    private static let longWait = 4_000, shortWait = 50
+    private static let threadsAtWork = Atomic<Int>(0)
     private let generation = Atomic<Int>(0)
-    private let next = Atomic<Int>(0)
+    private let shares: [Share]
+    private let coreCount = Compute.coreCount
     private let finished = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
     private let turn = PlatformLock()
     private let gate = PlatformLock()
     private var body: (@Sendable (Int) -> Void)?
-    private var count = 0
     var workerCount = 0
+
+    init(threadCount: Int) {
+        shares = (0..<threadCount).map { _ in Share() }
+    }
 
     func run(_ count: Int, _ body: (Int) -> Void) {
         withoutActuallyEscaping(body) { escaping in
             let shared = UncheckedBody(call: escaping)
             turn.lock()
             self.body = { shared.call($0) }
-            self.count = count
-            next.store(0, ordering: .relaxed)
+            for (index, share) in shares.enumerated() {
+                share.reset(to: index * count / shares.count..<(index + 1) * count / shares.count)
+            }
             finished.store(0, ordering: .relaxed)
+            Self.threadsAtWork.add(shares.count, ordering: .relaxed)
             announce()
-            takeIterations()
+            takeIterations(beginningWith: 0)
             var spin = 0
             while finished.load(ordering: .acquiring) < workerCount {
                 spin += 1
-                if spin > Self.spins { sched_yield() }
+                if spin > pauses { sched_yield() } else { owl2_pause() }
             }
+            Self.threadsAtWork.subtract(shares.count, ordering: .relaxed)
             self.body = nil
             turn.unlock()
         }
@@ -89,12 +105,12 @@ private final class SharedLoop: @unchecked Sendable {
     }
 
     /// What a worker does until the pool ends.
-    func work() {
+    func work(share: Int) {
         var seen = 0
         while true {
             seen = awaitGeneration(after: seen)
             if stopping.load(ordering: .acquiring) { return }
-            takeIterations()
+            takeIterations(beginningWith: share)
             finished.add(1, ordering: .releasing)
         }
     }
@@ -106,25 +122,52 @@ private final class SharedLoop: @unchecked Sendable {
         gate.unlock()
     }
 
-    private func takeIterations() {
+    /// Takes the iterations of a thread's own share, then what the others have left.
+    private func takeIterations(beginningWith own: Int) {
         guard let body else { return }
-        while true {
-            let index = next.add(1, ordering: .relaxed).oldValue
-            guard index < count else { return }
-            body(index)
+        for offset in shares.indices {
+            let share = shares[(own + offset) % shares.count]
+            while let index = share.next() { body(index) }
         }
+    }
+
+    private var pauses: Int {
+        let threads = max(shares.count, Self.threadsAtWork.load(ordering: .relaxed))
+        return threads > coreCount ? Self.shortWait : Self.longWait
     }
 
     /// Waits until the generation is another than `seen`: spinning first, then asleep.
     private func awaitGeneration(after seen: Int) -> Int {
-        for _ in 0..<Self.spins {
+        var spin = 0
+        while spin < pauses {
             let now = generation.load(ordering: .acquiring)
             if now != seen { return now }
+            owl2_pause()
+            spin += 1
         }
         gate.lock()
         defer { gate.unlock() }
         while generation.load(ordering: .sequentiallyConsistent) == seen { gate.wait() }
         return generation.load(ordering: .acquiring)
+    }
+}
+
+/// The iterations that one thread takes first. They are neighbours, so that it reads its weights as one stream.
+private final class Share: @unchecked Sendable {
+    // Unchecked: `end` is written only between two loops.
+    private let upcoming = Atomic<Int>(0)
+    private var end = 0
+    // Keeps the counters of two threads out of one cache line.
+    private let padding: (Int, Int, Int, Int, Int, Int) = (0, 0, 0, 0, 0, 0)
+
+    func reset(to iterations: Range<Int>) {
+        upcoming.store(iterations.lowerBound, ordering: .relaxed)
+        end = iterations.upperBound
+    }
+
+    func next() -> Int? {
+        let index = upcoming.add(1, ordering: .relaxed).oldValue
+        return index < end ? index : nil
     }
 }
 
@@ -134,8 +177,8 @@ private struct WorkerThread: @unchecked Sendable {
     private let handle: pthread_t
 
     /// Starts the thread, or gives nil where the system refuses another one.
-    init?(_ loop: SharedLoop) {
-        let argument = Unmanaged.passRetained(loop)
+    init?(_ loop: SharedLoop, share: Int) {
+        let argument = Unmanaged.passRetained(Assignment(loop: loop, share: share))
         #if canImport(Darwin)
             var started: pthread_t?
             let status = pthread_create(&started, nil, { runWorker($0) }, argument.toOpaque())
@@ -157,8 +200,20 @@ private struct WorkerThread: @unchecked Sendable {
 }
 
 private func runWorker(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    Unmanaged<SharedLoop>.fromOpaque(argument).takeRetainedValue().work()
+    let assignment = Unmanaged<Assignment>.fromOpaque(argument).takeRetainedValue()
+    assignment.loop.work(share: assignment.share)
     return nil
+}
+
+/// What a thread is started with.
+private final class Assignment {
+    let loop: SharedLoop
+    let share: Int
+
+    init(loop: SharedLoop, share: Int) {
+        self.loop = loop
+        self.share = share
+    }
 }
 
 private struct UncheckedBody: @unchecked Sendable {

@@ -15,7 +15,7 @@ import Testing
 
     static let sizes = [
         (1, 1, 32), (1, 7, 480), (1, 33, 512), (2, 5, 544), (3, 31, 1024), (4, 32, 1056), (5, 33, 2816), (6, 64, 96),
-        (8, 40, 1600), (9, 65, 544), (13, 70, 11_008), (20, 3, 4096),
+        (8, 40, 1600), (9, 65, 544), (13, 70, 11_008), (20, 3, 4096), (67, 50, 544),
     ].map(Size.init)
 
     /// Blocks of random bytes with scales from 2^-8 to 2^-7, at an odd address.
@@ -48,7 +48,7 @@ import Testing
         let y = Matrix(uninitializedRows: rows, columns: weight.rowCount)
         let bytes = UnsafeMutableRawPointer.allocate(byteCount: prepared.count * 8, alignment: 64)
         let scratch = UnsafeMutableRawPointer.allocate(
-            byteCount: owl2_panel_bytes(weight.columnCount), alignment: 64)
+            byteCount: kernels.scratch_bytes(rows, weight.columnCount), alignment: 64)
         defer {
             bytes.deallocate()
             scratch.deallocate()
@@ -73,7 +73,24 @@ import Testing
             for index in 0..<32 { values[columns + index] = index % 2 == 0 ? 0 : -0.0 }
             values[2 * columns] = 1e38
             let x = Matrix(rowCount: 3, columnCount: columns, values: values)
-            #expect(Self.prepare(x, kernels) == Self.prepare(x, owl2_block_kernels_reference))
+            let found = Self.prepare(x, kernels), expected = Self.prepare(x, owl2_block_kernels_reference)
+            let rowByteCount = owl2_prepared_bytes(columns), stretches = owl2_stretches(columns)
+            found.withUnsafeBytes { found in
+                expected.withUnsafeBytes { expected in
+                    for row in 0..<3 {
+                        let start = row * rowByteCount, others = start + stretches * 512..<start + rowByteCount
+                        for stretch in 0..<stretches {
+                            for element in 0..<512 {
+                                let at = start + stretch * 512, (group, i) = element.quotientAndRemainder(dividingBy: 32)
+                                let number = found[at + kernels.place(group, i)]
+                                let twin = expected[at + owl2_block_kernels_reference.place(group, i)]
+                                #expect(number == twin, "row \(row), element \(stretch * 512 + element)")
+                            }
+                        }
+                        #expect(found[others].elementsEqual(expected[others]), "scales and sums of row \(row)")
+                    }
+                }
+            }
         }
     }
 
@@ -84,9 +101,10 @@ import Testing
             var numbers = TestNumbers(UInt64(size.inputs + size.rows))
             let x = numbers.matrix(size.rows, size.inputs, scale: 3), bias = numbers.array(size.outputs)
             let weight = Self.weights(&numbers, size, type)
-            let prepared = Self.prepare(x, owl2_block_kernels_reference)
-            let found = Self.product(kernels, prepared, rows: size.rows, weight, bias).values
-            let expected = Self.product(owl2_block_kernels_reference, prepared, rows: size.rows, weight, bias).values
+            let products = [kernels, owl2_block_kernels_reference].map {
+                Self.product($0, Self.prepare(x, $0), rows: size.rows, weight, bias).values
+            }
+            let found = products[0], expected = products[1]
             if String(cString: kernels.name) == "SSE2" {  // has no fused multiply-add
                 expectClose(found, expected, absolute: 1e-4, relative: 1e-5, size.testDescription)
             } else {

@@ -3,7 +3,7 @@
 //
 // A prepared row holds the activations of k columns (a multiple of 32), in stretches of 512:
 //
-//   int8_t q[stretches][512]    x / scale, rounded, at most 127 in magnitude, in the order of owl2_prepared_offset()
+//   int8_t q[stretches][512]    x / scale, rounded, at most 127 in magnitude, in the order of the table's `place`
 //   float scale[stretches][16]  of each group: max |x| / 127; NaN where the group has an element that is not finite
 //   int32_t less8[stretches][16], less128[stretches][16]  -8 and -128 times the sum of each group's q: what an offset of
 //                               the weights' numbers by 8 or 128 adds to a product, taken back
@@ -19,35 +19,26 @@
 // Groups of a stretch, elements of a group and bytes of a prepared stretch.
 enum { OWL2_STRETCH_GROUPS = 16, OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704 };
 
-// Outputs that share a packed panel.
-enum { OWL2_PANEL_OUTPUTS = 32 };
-
 // The number of stretches of k columns.
 static inline size_t owl2_stretches(size_t k) { return (k + 511) / 512; }
 
 // Bytes of a prepared row of k columns, a multiple of 64.
 static inline size_t owl2_prepared_bytes(size_t k) { return owl2_stretches(k) * OWL2_STRETCH_BYTES; }
 
-// Where element i of group g of a stretch stands: group g has the 16-byte place g / 4 in vector g % 4 of 64 bytes for
-// its first half, and the same place one vector further for its second half. So four blocks of one weight row, taken
-// half by half, meet four groups in one vector.
-static inline size_t owl2_prepared_offset(size_t g, size_t i) {
-    return g % 4 * 128 + i / 16 * 64 + g / 4 * 16 + i % 16;
-}
-
-// Bytes of scratch that `product` needs for k columns, to be aligned to 64.
-static inline size_t owl2_panel_bytes(size_t k) {
-    return owl2_stretches(k) * (512 * OWL2_PANEL_OUTPUTS + 16 * 4 * OWL2_PANEL_OUTPUTS);
-}
-
 typedef struct {
     const char *name;
+
+    // Where element i of group g of a stretch stands among the 512 bytes of q.
+    size_t (*place)(size_t g, size_t i);
 
     // Prepares the k activations at x.
     void (*prepare)(const float *x, size_t k, void *row);
 
+    // Bytes of scratch that `product` needs for m rows of k columns, to be aligned to 64.
+    size_t (*scratch_bytes)(size_t m, size_t k);
+
     // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`
-    // (Q8_0 or Q4_0). bias may be NULL. scratch has owl2_panel_bytes(k).
+    // (Q8_0 or Q4_0). bias may be NULL. scratch has scratch_bytes(m, k).
     void (*product)(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
                     float *y, size_t y_stride, void *scratch);
 } owl2_block_kernels;

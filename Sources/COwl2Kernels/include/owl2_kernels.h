@@ -94,3 +94,12 @@ const char *owl2_tier_name(owl2_tier tier);
 
 // The naive twins, in plain loops and double-precision sums: what the tables are tested against.
 extern const owl2_kernels owl2_kernels_reference;
+
+// Tells the processor that a loop waits for another thread.
+static inline void owl2_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __builtin_arm_yield();
+#endif
+}
