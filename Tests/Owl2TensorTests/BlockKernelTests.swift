@@ -81,7 +81,7 @@ import Testing
                         let start = row * rowByteCount, others = start + stretches * 512..<start + rowByteCount
                         for stretch in 0..<stretches {
                             for element in 0..<512 {
-                                let at = start + stretch * 512, (group, i) = element.quotientAndRemainder(dividingBy: 32)
+                                let at = start + stretch * 512, group = element / 32, i = element % 32
                                 let number = found[at + kernels.place(group, i)]
                                 let twin = expected[at + owl2_block_kernels_reference.place(group, i)]
                                 #expect(number == twin, "row \(row), element \(stretch * 512 + element)")

@@ -22,7 +22,8 @@ public struct GrowthReport: Sendable {
     public let keyValueType: KeyValueType
     /// Seconds of a step of decoding behind so many rows.
     public let decode: [Point]
-    /// Seconds of such a step if it read its weights, and the keys and values behind it, at the machine's limit.
+    /// Seconds of such a step if it read its weights, and the keys and values behind it, as fast as memory could be read at
+    /// the time.
     public let decodeBound: [Point]
     /// Seconds of a prompt of so many rows.
     public let prefill: [Point]
@@ -53,17 +54,19 @@ extension Benchmark {
         let compute = try Compute(threadCount: threadCount)
         let limits = try measureLimits(compute, progressHandler)
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
-        let options = LoadOptions(threadCount: threadCount, backend: backend, keyValueType: keyValueType)
-        let run = try BenchmarkRun(opened, options, BenchmarkPlan(), progressHandler)
-        var sweep = GrowthSweep(run: run, counts: WorkCounts(opened.checkpoint, run.owl.configuration))
+        let options = LoadOptions(
+            threadCount: threadCount, backend: backend, keyValueType: keyValueType, imageCacheByteCount: 0)
+        let meter = try ReadMeter(compute)
+        let run = try BenchmarkRun(opened, options, BenchmarkPlan(), meter, progressHandler)
+        var sweep = GrowthSweep(run: run, counts: WorkCounts(opened.checkpoint, run.owl.configuration), meter: meter)
         try sweep.measureSequence(repetitions: plan.repetitions, progressHandler)
         try sweep.measureImages(repetitions: plan.repetitions, progressHandler)
-        let allLimits = limits.joined(try measureLimits(compute, progressHandler))
+        let allLimits = limits.joined(try measureLimits(compute, progressHandler), meter)
         return GrowthReport(
             machine: .init(
                 cpu: Machine.processorName, instructionSet: compute.instructionSet, threadCount: compute.threadCount),
             limits: allLimits, type: sweep.counts.elementType.benchmarkName, keyValueType: run.owl.makeCache().type,
-            decode: sweep.decode, decodeBound: sweep.decodeBound(allLimits), prefill: sweep.prefill,
+            decode: sweep.decode, decodeBound: sweep.decodeBound, prefill: sweep.prefill,
             images: sweep.images,
             cache: sweep.cache, resident: sweep.resident)
     }
@@ -73,9 +76,9 @@ extension Benchmark {
 private struct GrowthSweep {
     var run: BenchmarkRun
     let counts: WorkCounts
+    let meter: ReadMeter
     var decode: [GrowthReport.Point] = []
-    /// Bytes of weights, keys and values that a step reads.
-    var stepBytes: [GrowthReport.Point] = []
+    var decodeBound: [GrowthReport.Point] = []
     var prefill: [GrowthReport.Point] = []
     var images: [GrowthReport.Point] = []
     var cache: [GrowthReport.Point] = []
@@ -100,7 +103,8 @@ private struct GrowthSweep {
             try timed(&elapsed) { _ = try run.prefill(rows, pages) }
             prefill.append(.init(size: pages.count, value: elapsed))
             cache.append(.init(size: pages.count, value: Double(pages.byteCount)))
-            resident.append(.init(size: pages.count, value: Double(Machine.residentByteCount)))
+            resident.append(
+                .init(size: pages.count, value: Double(max(0, Machine.residentByteCount - meter.byteCount))))
             try step(steps, pages, repetitions)
         }
     }
@@ -108,22 +112,21 @@ private struct GrowthSweep {
     /// The median of a few short answers behind the cache's rows, which are forgotten again.
     private mutating func step(_ steps: Int, _ pages: KVCache, _ repetitions: Int) throws {
         let rows = pages.count
-        let seconds = try (0..<repetitions).map { _ in
-            var elapsed = 0.0
-            try timed(&elapsed) { try run.decode(steps, [pages]) }
-            pages.truncate(to: rows)
-            return elapsed / Double(steps)
+        var timings = Timings()
+        for _ in 0..<repetitions {
+            try timings.add(meter) {
+                var elapsed = 0.0
+                try timed(&elapsed) { try run.decode(steps, [pages]) }
+                pages.truncate(to: rows)
+                return elapsed / Double(steps)
+            }
         }
         let configuration = run.owl.configuration.decoder
         let numbers = 2 * configuration.hiddenLayerCount * configuration.keyValueHeadCount * configuration.headDimension
         let bytesPerNumber = pages.type == .f32 ? 4.0 : pages.type == .f16 ? 2 : 1.125
         let bytes = Double(counts.stepByteCount) + Double(rows * numbers) * bytesPerNumber
-        decode.append(.init(size: rows, value: BenchmarkResult.Spread(seconds).median))
-        stepBytes.append(.init(size: rows, value: bytes))
-    }
-
-    func decodeBound(_ limits: MachineLimits) -> [GrowthReport.Point] {
-        stepBytes.map { .init(size: $0.size, value: $0.value / limits.rate(.read)) }
+        decode.append(.init(size: rows, value: timings.spread.median))
+        decodeBound.append(.init(size: rows, value: bytes / timings.rate))
     }
 
     mutating func measureImages(repetitions: Int, _ progressHandler: Benchmark.ProgressHandler?) throws {

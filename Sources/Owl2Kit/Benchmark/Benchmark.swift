@@ -50,10 +50,12 @@ public struct Benchmark: Sendable {
         try plan.validate(contextLength: contextLength())
         let compute = try Compute(threadCount: threadCount)
         let limits = try measureLimits(compute, progressHandler)
+        let meter = try ReadMeter(compute)
         Machine.forgetPeak()
-        let measurements = try models().flatMap { try measure($0, compute, progressHandler) }
-        let peak = Machine.peakResidentByteCount
-        let allLimits = limits.joined(try measureLimits(compute, progressHandler))
+        let measurements = try models().flatMap { try measure($0, compute, meter, progressHandler) }
+        let peak = max(0, Machine.peakResidentByteCount - meter.byteCount)
+        _ = meter.measure()
+        let allLimits = limits.joined(try measureLimits(compute, progressHandler), meter)
         return BenchmarkReport(
             machine: .init(
                 cpu: Machine.processorName, instructionSet: compute.instructionSet, threadCount: compute.threadCount),
@@ -61,12 +63,13 @@ public struct Benchmark: Sendable {
     }
 
     private func measure(
-        _ model: BenchmarkModel, _ compute: Compute, _ progressHandler: ProgressHandler?
+        _ model: BenchmarkModel, _ compute: Compute, _ meter: ReadMeter, _ progressHandler: ProgressHandler?
     ) throws -> [BenchmarkMeasurement] {
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
         return try backends.flatMap { backend in
-            let options = LoadOptions(threadCount: threadCount, backend: backend, keyValueType: keyValueType)
-            var run = try BenchmarkRun(opened, options, plan, progressHandler)
+            let options = LoadOptions(
+                threadCount: threadCount, backend: backend, keyValueType: keyValueType, imageCacheByteCount: 0)
+            var run = try BenchmarkRun(opened, options, plan, meter, progressHandler)
             return try run.measure()
         }
     }

@@ -12,13 +12,24 @@ struct BenchmarkMeasurement {
     let spread: BenchmarkResult.Spread
     let unit: String
     let bound: BenchmarkResult.Bound
-    /// Bytes or operations a second, of what the bound is in.
-    let rate: Double
+    let effort: Effort
+
+    enum Effort {
+        /// Operations a second.
+        case rate(Double)
+        /// The share of the bandwidth that memory had at the time.
+        case share(Double)
+    }
 
     func result(_ limits: MachineLimits) -> BenchmarkResult {
-        BenchmarkResult(
-            work: work, type: type, backend: backend, size: size, spread: spread, unit: unit, bound: bound,
-            share: rate / limits.rate(bound))
+        let share =
+            switch effort {
+            case .rate(let rate): rate / limits.rate(bound)
+            case .share(let share): share
+            }
+        return BenchmarkResult(
+            work: work, type: type, backend: backend, size: size, spread: spread, unit: unit, bound: bound, share: share
+        )
     }
 }
 
@@ -29,21 +40,30 @@ struct BenchmarkRun {
     private let plan: BenchmarkPlan
     private let progressHandler: Benchmark.ProgressHandler?
     private let counts: WorkCounts
-    private let loads: [Double]
+    private let meter: ReadMeter
+    private let loads: Timings
     var requests: RandomRequests
     let owl: Owl2Pipeline
 
     /// Loads the model as often as it is to be measured.
     init(
-        _ model: BenchmarkModel.Opened, _ options: LoadOptions, _ plan: BenchmarkPlan,
+        _ model: BenchmarkModel.Opened, _ options: LoadOptions, _ plan: BenchmarkPlan, _ meter: ReadMeter,
         _ progressHandler: Benchmark.ProgressHandler?
     ) throws {
         progressHandler?("loading")
         func load() throws -> Owl2Pipeline {
             try Owl2Pipeline(model.source, options, openCheckpoint: model.openCheckpoint)
         }
-        loads = try (0..<(plan.works.contains(.load) ? plan.repetitions - 1 : 0)).map { _ in try load().loadSeconds }
-        owl = try load()
+        var owl = try load(), loads = Timings()
+        for _ in 0..<(plan.works.contains(.load) ? plan.repetitions : 0) {
+            try loads.add(meter) {
+                owl = try load()
+                return owl.loadSeconds
+            }
+        }
+        self.owl = owl
+        self.loads = loads
+        self.meter = meter
         self.model = model
         self.options = options
         self.plan = plan
@@ -70,24 +90,23 @@ struct BenchmarkRun {
     }
 
     private func loadResult() -> BenchmarkMeasurement {
-        let spread = BenchmarkResult.Spread(loads + [owl.loadSeconds])
-        return result(.load, 1, spread, "s", .read, Double(owl.loadedByteCount) / spread.median)
+        result(.load, 1, loads.spread, "s", .read, .share(loads.shareOfReading(Double(owl.loadedByteCount))))
     }
 
     private mutating func images(_ count: Int) throws -> BenchmarkMeasurement {
         var pictures = (0..<plan.repetitions).map { _ in (0..<count).map { _ in requests.image() } }
-        let spread = try spread("image, \(count) at once") { try $0.encode(pictures.removeLast()) }
+        let spread = try timings("image, \(count) at once") { try $0.encode(pictures.removeLast()) }.spread
         return result(
             .image, count, spread, "s", counts.productBound(options.backend),
-            counts.imageOperationCount * Double(count) / spread.median)
+            .rate(counts.imageOperationCount * Double(count) / spread.median))
     }
 
     private mutating func prefill(rows: Int) throws -> BenchmarkMeasurement {
-        let seconds = try spread("prefill of \(rows) rows") { _ = try $0.prefill(rows, $0.owl.makeCache()) }
-        let spread = seconds.inverted(times: Double(rows))
+        let timings = try timings("prefill of \(rows) rows") { _ = try $0.prefill(rows, $0.owl.makeCache()) }
+        let spread = timings.spread.inverted(times: Double(rows))
         return result(
             .prefill, rows, spread, "tokens/s", counts.productBound(options.backend),
-            counts.prefillOperationCount(rows: rows) * spread.median / Double(rows))
+            .rate(counts.prefillOperationCount(rows: rows) * spread.median / Double(rows)))
     }
 
     private mutating func decode() throws -> [BenchmarkMeasurement] {
@@ -101,41 +120,42 @@ struct BenchmarkRun {
                 caches.append(cache)
             }
             let batch = Array(caches.prefix(size))
-            let seconds = try spread("decode, \(size) at once") {
+            let timings = try timings("decode, \(size) at once") {
                 for cache in batch { cache.truncate(to: rows) }
                 try $0.decode($0.plan.newTokenCount, batch)
             }
-            let spread = seconds.inverted(times: Double(size * plan.newTokenCount))
-            let stepsPerSecond = spread.median / Double(size)
             return result(
-                .decode, size, spread, "tokens/s", .read, Double(counts.stepByteCount) * stepsPerSecond)
+                .decode, size, timings.spread.inverted(times: Double(size * plan.newTokenCount)), "tokens/s", .read,
+                .share(timings.shareOfReading(Double(counts.stepByteCount * plan.newTokenCount))))
         }
     }
 
     private func result(
         _ work: BenchmarkResult.Work, _ size: Int, _ spread: BenchmarkResult.Spread, _ unit: String,
-        _ bound: BenchmarkResult.Bound, _ rate: Double
+        _ bound: BenchmarkResult.Bound, _ effort: BenchmarkMeasurement.Effort
     ) -> BenchmarkMeasurement {
         BenchmarkMeasurement(
             work: work, type: typeName, backend: options.backend, size: size, spread: spread, unit: unit, bound: bound,
-            rate: rate)
+            effort: effort)
     }
 
     private var typeName: String { counts.elementType.benchmarkName }
 
-    /// Seconds of the work, over all repetitions.
-    private mutating func spread(
+    /// All repetitions of the work.
+    private mutating func timings(
         _ what: String, _ work: (inout BenchmarkRun) throws -> Void
-    ) throws -> BenchmarkResult.Spread {
-        var seconds: [Double] = []
+    ) throws -> Timings {
+        var timings = Timings()
         for repetition in 1...plan.repetitions {
             try Task.checkCancellation()
             progressHandler?("\(typeName), \(options.backend.rawValue): \(what), \(repetition) of \(plan.repetitions)")
-            var elapsed = 0.0
-            try timed(&elapsed) { try work(&self) }
-            seconds.append(elapsed)
+            try timings.add(meter) {
+                var elapsed = 0.0
+                try timed(&elapsed) { try work(&self) }
+                return elapsed
+            }
         }
-        return BenchmarkResult.Spread(seconds)
+        return timings
     }
 }
 

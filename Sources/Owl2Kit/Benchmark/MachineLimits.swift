@@ -11,27 +11,37 @@ public struct MachineLimits: Sendable, Equatable {
     /// Multiplications and additions of Float32, in 10^9 a second.
     public let float32GigaoperationsPerSecond: Double
 
-    /// Measures a machine, in a few seconds. The best stretch of time counts: a limit is what nothing goes beyond, and
-    /// what else runs on the machine, or where its threads are put at first, says nothing about it.
+    /// Measures a machine, in a few seconds.
+    ///
+    /// The best stretch of time counts for multiplications: a limit is what nothing goes beyond, and what else runs on the
+    /// machine says nothing about it. Memory is shared with neighbours that one does not see, and its bandwidth may change
+    /// from one second to the next: there it is the median.
     ///
     /// - Parameter compute: The threads, and the instruction set.
     /// - Throws: `Owl2Error` when there is no memory to read; `CancellationError`.
     public static func measure(with compute: Compute) throws -> MachineLimits {
-        guard let loops = owl2_limits_for(owl2_tier(compute.instructionSet.rawValue))?.pointee else {
-            throw Owl2Error(.invalidInput, "this machine has no \(compute.instructionSet)", subject: "instruction set")
-        }
+        let loops = try loops(of: compute), meter = try ReadMeter(compute)
         let int8 = try peak(compute, loops.int8), float32 = try peak(compute, loops.float32)
+        for _ in 0..<20 { _ = meter.measure() }
         return MachineLimits(
-            readGigabytesPerSecond: try readRate(compute, loops.read) / 1e9, int8GigaoperationsPerSecond: int8 / 1e9,
+            readGigabytesPerSecond: meter.median / 1e9, int8GigaoperationsPerSecond: int8 / 1e9,
             float32GigaoperationsPerSecond: float32 / 1e9)
     }
 
-    /// The higher limits of two measurements of the same machine, which may have had other things to do in one of them.
-    func joined(_ other: MachineLimits) -> MachineLimits {
+    /// The higher peaks of two measurements of the same machine, which may have had other things to do in one of them, with
+    /// a bandwidth that was measured in between.
+    func joined(_ other: MachineLimits, _ meter: ReadMeter) -> MachineLimits {
         MachineLimits(
-            readGigabytesPerSecond: max(readGigabytesPerSecond, other.readGigabytesPerSecond),
+            readGigabytesPerSecond: meter.median / 1e9,
             int8GigaoperationsPerSecond: max(int8GigaoperationsPerSecond, other.int8GigaoperationsPerSecond),
             float32GigaoperationsPerSecond: max(float32GigaoperationsPerSecond, other.float32GigaoperationsPerSecond))
+    }
+
+    static func loops(of compute: Compute) throws -> owl2_limits {
+        guard let loops = owl2_limits_for(owl2_tier(compute.instructionSet.rawValue))?.pointee else {
+            throw Owl2Error(.invalidInput, "this machine has no \(compute.instructionSet)", subject: "instruction set")
+        }
+        return loops
     }
 
     /// Seconds of a measurement, of its tasks, and of the stretch that counts.
@@ -49,28 +59,6 @@ public struct MachineLimits: Sendable, Equatable {
         return try bestRate(
             compute, taskCount: max(8, perThread * compute.threadCount), amountPerTask: loop(1) * Double(rounds)
         ) { _ in _ = loop(rounds) }
-    }
-
-    /// A buffer far larger than a cache, unless the machine is small.
-    private static var bufferByteCount: Int { max(1 << 24, min(1 << 30, Machine.memoryByteCount / 16)) }
-    private static let bytesPerTask = 1 << 22
-    private static let passes = 16
-
-    /// Bytes a second on all threads.
-    private static func readRate(
-        _ compute: Compute, _ loop: @escaping @convention(c) (UnsafeRawPointer?, Int) -> UInt64
-    ) throws -> Double {
-        let parts = bufferByteCount / bytesPerTask
-        let buffer = try ByteRegion(name: "limits", pageByteCount: parts * bytesPerTask) { bytes in
-            compute.pool.forEach(parts) { part in
-                let range = part * bytesPerTask..<(part + 1) * bytesPerTask
-                UnsafeMutableRawBufferPointer(rebasing: bytes[range]).initializeMemory(as: UInt8.self, repeating: 1)
-            }
-        }
-        let rate = try bestRate(compute, taskCount: passes * parts, amountPerTask: Double(bytesPerTask)) { task in
-            _ = loop(buffer.bytes.baseAddress.map { $0 + task % parts * bytesPerTask }, bytesPerTask)
-        }
-        return withExtendedLifetime(buffer) { rate }
     }
 
     /// The amount a second in the best stretch of many short tasks.

@@ -1,0 +1,70 @@
+import COwl2Kernels
+import Owl2Core
+import Owl2Tensor
+
+/// Measures how fast memory can be read, between and beside other measurements.
+final class ReadMeter {
+    /// Bytes of the buffer that is read, which stays in memory.
+    let byteCount: Int
+    private let compute: Compute
+    private let read: @convention(c) (UnsafeRawPointer?, Int) -> UInt64
+    private let buffer: ByteRegion
+    private var rates: [Double] = []
+
+    private static let bytesPerTask = 1 << 20
+    private static let passes = 4
+
+    /// Fills a buffer far larger than a cache, unless the machine is small.
+    init(_ compute: Compute) throws {
+        let parts = max(16, min(256, Machine.memoryByteCount / 64 / Self.bytesPerTask))
+        byteCount = parts * Self.bytesPerTask
+        buffer = try ByteRegion(name: "limits", pageByteCount: byteCount) { bytes in
+            compute.pool.forEach(parts) { part in
+                let range = part * Self.bytesPerTask..<(part + 1) * Self.bytesPerTask
+                UnsafeMutableRawBufferPointer(rebasing: bytes[range]).initializeMemory(as: UInt8.self, repeating: 1)
+            }
+        }
+        read = try MachineLimits.loops(of: compute).read
+        self.compute = compute
+    }
+
+    /// Bytes a second on all threads at this moment, measured in some 20 milliseconds.
+    func measure() -> Double {
+        var elapsed = 0.0
+        for _ in 0..<Self.passes {
+            timed(&elapsed) {
+                compute.pool.forEach(byteCount / Self.bytesPerTask) { part in
+                    _ = read(buffer.bytes.baseAddress.map { $0 + part * Self.bytesPerTask }, Self.bytesPerTask)
+                }
+            }
+        }
+        rates.append(Double(byteCount * Self.passes) / elapsed)
+        return rates[rates.count - 1]
+    }
+
+    /// The median of all that was measured.
+    var median: Double { BenchmarkResult.Spread(rates).median }
+}
+
+/// Seconds of a piece of work, again and again, and the bandwidth that memory had at the time.
+struct Timings {
+    private(set) var seconds: [Double] = []
+    private var rates: [Double] = []
+
+    var spread: BenchmarkResult.Spread { BenchmarkResult.Spread(seconds) }
+
+    /// Runs the work, which says how long it took, between two looks at the memory.
+    mutating func add(_ meter: ReadMeter, _ work: () throws -> Double) rethrows {
+        let before = meter.measure()
+        seconds.append(try work())
+        rates.append((before + meter.measure()) / 2)
+    }
+
+    /// The share of the bandwidth that reading some bytes in each repetition took.
+    func shareOfReading(_ byteCount: Double) -> Double {
+        BenchmarkResult.Spread(zip(seconds, rates).map { byteCount / ($0 * $1) }).median
+    }
+
+    /// The bandwidth beside the work.
+    var rate: Double { BenchmarkResult.Spread(rates).median }
+}
