@@ -15,9 +15,13 @@
                              apply_to = function)
 #define INLINE static inline __attribute__((always_inline))
 
+#define LANES 16
+typedef __m512 vf;
+#include "sum_each.inc"
+
 // Rows of activations and of weights that meet in a tile, whose sums stay in the first-level cache; bytes of activations that
 // stay in the second; how far ahead a single row's weights are fetched.
-enum { TILE_ROWS = 32, TILE_OUTPUTS = 16, BLOCK_BYTES = 512 << 10, PREFETCH = 1024 };
+enum { TILE_ROWS = 32, TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 1024 };
 
 INLINE size_t block_bytes(owl2_type type) { return type == OWL2_Q8_0 ? 34 : 18; }
 INLINE const int32_t *offsets(owl2_type type, const prepared_row *x) {
@@ -178,7 +182,7 @@ INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const c
 // stand `ahead` bytes further are fetched meanwhile.
 INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
                  size_t y_stride, size_t ahead) {
-    __m512 partial[TILE_OUTPUTS][TILE_ROWS];
+    __m512 partial[TILE_OUTPUTS][TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
     for (size_t j = 0; j < TILE_OUTPUTS; j++)
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
     const size_t stretch_bytes = 16 * block_bytes(type), row_bytes = k / OWL2_GROUP * block_bytes(type);
@@ -199,8 +203,14 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
             }
             pair_stretch(type, w0, w1, x, m, k, s, partial[j], partial[j + 1]);
         }
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) y[i * y_stride + j] = sum_partials(partial[j][i]) + (bias ? bias[j] : 0);
+    const __mmask16 outputs = (__mmask16)((1u << n) - 1);
+    const __m512 biases = bias ? _mm512_maskz_loadu_ps(outputs, bias) : _mm512_setzero_ps();
+    for (size_t i = 0; i < m; i++) {
+        __m512 sums[TILE_OUTPUTS];
+#pragma unroll
+        for (size_t j = 0; j < TILE_OUTPUTS; j++) sums[j] = partial[j][i];
+        _mm512_mask_storeu_ps(y + i * y_stride, outputs, _mm512_add_ps(sum_each(sums), biases));
+    }
 }
 
 INLINE void product_of(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
