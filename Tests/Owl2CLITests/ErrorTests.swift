@@ -65,6 +65,7 @@ import Testing
         Case("bench", "--batch", "0", mentioning: "--batch", "found 0"),
         Case("bench", "--repetitions", "1", mentioning: "--repetitions", "found 1"),
         Case("bench", "--threads", "0", mentioning: "--threads", "0"),
+        Case("bench", "--isa", "avx9", mentioning: "--isa", "avx9"),
         Case("bench", "--work", "sleep", mentioning: "--work", "sleep"),
         Case("bench", "--kv", "q4", mentioning: "--kv", "q8_0"),
         Case("perplexity", mentioning: "--text", "--pairs", "neither"),

@@ -26,6 +26,9 @@ struct Bench: AsyncParsableCommand {
 
     @OptionGroup var threading: ThreadOptions
 
+    @Option(parsing: .unconditional, help: "The kernels to measure; the best of this machine if absent.")
+    var isa: AvailableInstructionSet?
+
     @OptionGroup var cache: CacheOptions
 
     @OptionGroup(title: "Work") var work: BenchWorkOptions
@@ -78,6 +81,7 @@ struct Bench: AsyncParsableCommand {
             try synthetic.map { .synthetic($0, type?.values ?? [.q4_0]) } ?? .model(model.files()))
         benchmark.backends = backend.values
         benchmark.threadCount = threading.threads
+        benchmark.instructionSet = isa?.set
         benchmark.keyValueType = cache.kv
         benchmark.plan = work.plan
         return benchmark
@@ -125,4 +129,21 @@ enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension SyntheticShape: ExpressibleByArgument {}
+
+/// An instruction set that this machine has, by its name in lower case: `avx-512-vnni`.
+struct AvailableInstructionSet: ExpressibleByArgument {
+    let set: InstructionSet
+
+    static var allValueStrings: [String] { InstructionSet.allCases.filter(\.isAvailable).map(name) }
+
+    init?(argument: String) {
+        let sets = InstructionSet.allCases.filter(\.isAvailable)
+        guard let set = sets.first(where: { Self.name($0) == argument }) else { return nil }
+        self.set = set
+    }
+
+    private static func name(_ set: InstructionSet) -> String {
+        set.description.lowercased().replacingOccurrences(of: " ", with: "-")
+    }
+}
 extension BenchmarkResult.Work: ExpressibleByArgument {}

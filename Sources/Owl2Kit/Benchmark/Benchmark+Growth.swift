@@ -51,13 +51,11 @@ extension Benchmark {
         guard let model = models().first, let backend = backends.first else {
             throw Owl2Error(.invalidInput, "type and backend: expected one of each, found none", subject: "type")
         }
-        let compute = try Compute(threadCount: threadCount)
+        let compute = try makeCompute()
         let limits = try measureLimits(compute, progressHandler)
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
-        let options = LoadOptions(
-            threadCount: threadCount, backend: backend, keyValueType: keyValueType, imageCacheByteCount: 0)
         let meter = try ReadMeter(compute)
-        let run = try BenchmarkRun(opened, options, BenchmarkPlan(), meter, progressHandler)
+        let run = try BenchmarkRun(opened, loadOptions(backend), BenchmarkPlan(), meter, progressHandler)
         var sweep = GrowthSweep(run: run, counts: WorkCounts(opened.checkpoint, run.owl.configuration), meter: meter)
         try sweep.measureSequence(repetitions: plan.repetitions, progressHandler)
         try sweep.measureImages(repetitions: plan.repetitions, progressHandler)

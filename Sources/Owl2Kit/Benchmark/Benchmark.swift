@@ -27,6 +27,8 @@ public struct Benchmark: Sendable {
     public var backends: [ComputeBackend] = [.own]
     /// Threads, or nil for one per core.
     public var threadCount: Int?
+    /// The kernels to use, or nil for the best of this machine.
+    public var instructionSet: InstructionSet?
     /// How caches hold keys and values, or nil for what the type of the weights suggests.
     public var keyValueType: KeyValueType?
     /// What is measured, and how often.
@@ -48,7 +50,7 @@ public struct Benchmark: Sendable {
 
     private func measure(_ progressHandler: ProgressHandler?) throws -> BenchmarkReport {
         try plan.validate(contextLength: contextLength())
-        let compute = try Compute(threadCount: threadCount)
+        let compute = try makeCompute()
         let limits = try measureLimits(compute, progressHandler)
         let meter = try ReadMeter(compute)
         Machine.forgetPeak()
@@ -67,11 +69,20 @@ public struct Benchmark: Sendable {
     ) throws -> [BenchmarkMeasurement] {
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
         return try backends.flatMap { backend in
-            let options = LoadOptions(
-                threadCount: threadCount, backend: backend, keyValueType: keyValueType, imageCacheByteCount: 0)
+            let options = loadOptions(backend)
             var run = try BenchmarkRun(opened, options, plan, meter, progressHandler)
             return try run.measure()
         }
+    }
+
+    func makeCompute() throws -> Compute {
+        try Compute(threadCount: threadCount, instructionSet: instructionSet)
+    }
+
+    func loadOptions(_ backend: ComputeBackend) -> LoadOptions {
+        LoadOptions(
+            threadCount: threadCount, backend: backend, instructionSet: instructionSet, keyValueType: keyValueType,
+            imageCacheByteCount: 0)
     }
 
     func measureLimits(_ compute: Compute, _ progressHandler: ProgressHandler?) throws -> MachineLimits {

@@ -14,6 +14,8 @@ public struct LoadOptions: Sendable {
     public var threadCount: Int?
     /// What multiplies matrices.
     public var backend: ComputeBackend
+    /// The kernels to use, or nil for the best of this machine.
+    public var instructionSet: InstructionSet?
     /// How caches hold keys and values, or nil for Float32 where the weights are floats and half precision where they are
     /// quantised.
     public var keyValueType: KeyValueType?
@@ -23,11 +25,12 @@ public struct LoadOptions: Sendable {
 
     /// Options for loading.
     public init(
-        threadCount: Int? = nil, backend: ComputeBackend = .own, keyValueType: KeyValueType? = nil,
-        imageCacheByteCount: Int = 64 << 20
+        threadCount: Int? = nil, backend: ComputeBackend = .own, instructionSet: InstructionSet? = nil,
+        keyValueType: KeyValueType? = nil, imageCacheByteCount: Int = 64 << 20
     ) {
         self.threadCount = threadCount
         self.backend = backend
+        self.instructionSet = instructionSet
         self.keyValueType = keyValueType
         self.imageCacheByteCount = imageCacheByteCount
     }
@@ -131,7 +134,8 @@ public final class Owl2Pipeline: Sendable {
         }
         imageCache = ImageCache(capacity: options.imageCacheByteCount)
         givesSameBitsForManyRows = options.backend == .own
-        let compute = try Compute(threadCount: options.threadCount, backend: options.backend)
+        let compute = try Compute(
+            threadCount: options.threadCount, backend: options.backend, instructionSet: options.instructionSet)
         let configuration = try source.configuration()
         tokenizer = try source.tokenizer()
         preprocessor = try source.preprocessor(imageSize: configuration.vision.imageSize)

@@ -7,19 +7,15 @@ public enum WeightType: String, Sendable, CaseIterable {
     case f16
     /// The upper half of Float32.
     case bf16
-    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// 8 bits in blocks of 32: all but exact, half of the size of `f16`.
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case q8_0
-    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// 4 bits in blocks of 32: the fastest answers.
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_0
-    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// 4 bits with scales and minimums of groups: as small as `q4_0`, closer to the original.
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case q4_k
-    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// 6 bits with scales of groups.
     // swift-format-ignore: AlwaysUseLowerCamelCase
     case q6_k
