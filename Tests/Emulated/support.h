@@ -71,6 +71,11 @@ static float *numbers(size_t count, float scale) {
     return x;
 }
 
+// The rows, outputs and columns of a product.
+typedef struct {
+    size_t m, n, k;
+} product_size;
+
 static const char *type_name(owl2_type type) {
     static const char *const names[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_k", "q6_k"};
     return names[type];
