@@ -24,12 +24,8 @@ package final class ThreadPool: Sendable {
     /// - Parameter threadCount: Threads to use, at least one.
     package init(threadCount: Int) {
         let loop = SharedLoop(threadCount: max(1, threadCount))
-        var workers: [WorkerThread] = []
-        while workers.count + 1 < threadCount, let worker = WorkerThread(loop, share: workers.count + 1) {
-            workers.append(worker)
-        }
+        workers = (1..<max(1, threadCount)).compactMap { _ in WorkerThread(loop) }
         loop.workerCount = workers.count
-        self.workers = workers
         self.loop = loop
         self.threadCount = workers.count + 1
     }
@@ -63,7 +59,9 @@ private final class SharedLoop: @unchecked Sendable {
     private static let longWait = 4_000, shortWait = 50
     private static let threadsAtWork = Atomic<Int>(0)
     private let generation = Atomic<Int>(0)
+    /// One share for each thread: the first is the caller's, the others are the workers' in the order in which they join.
     private let shares: [Share]
+    private let joined = Atomic<Int>(0)
     private let coreCount = Compute.coreCount
     private let finished = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
@@ -105,12 +103,13 @@ private final class SharedLoop: @unchecked Sendable {
     }
 
     /// What a worker does until the pool ends.
-    func work(share: Int) {
+    func work() {
+        let own = joined.add(1, ordering: .relaxed).newValue
         var seen = 0
         while true {
             seen = awaitGeneration(after: seen)
             if stopping.load(ordering: .acquiring) { return }
-            takeIterations(beginningWith: share)
+            takeIterations(beginningWith: own)
             finished.add(1, ordering: .releasing)
         }
     }
@@ -131,6 +130,7 @@ private final class SharedLoop: @unchecked Sendable {
         }
     }
 
+    /// How long a thread waits before it gives its core away.
     private var pauses: Int {
         let threads = max(shares.count, Self.threadsAtWork.load(ordering: .relaxed))
         return threads > coreCount ? Self.shortWait : Self.longWait
@@ -177,8 +177,8 @@ private struct WorkerThread: @unchecked Sendable {
     private let handle: pthread_t
 
     /// Starts the thread, or gives nil where the system refuses another one.
-    init?(_ loop: SharedLoop, share: Int) {
-        let argument = Unmanaged.passRetained(Assignment(loop: loop, share: share))
+    init?(_ loop: SharedLoop) {
+        let argument = Unmanaged.passRetained(loop)
         #if canImport(Darwin)
             var started: pthread_t?
             let status = pthread_create(&started, nil, { runWorker($0) }, argument.toOpaque())
@@ -200,20 +200,8 @@ private struct WorkerThread: @unchecked Sendable {
 }
 
 private func runWorker(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    let assignment = Unmanaged<Assignment>.fromOpaque(argument).takeRetainedValue()
-    assignment.loop.work(share: assignment.share)
+    Unmanaged<SharedLoop>.fromOpaque(argument).takeRetainedValue().work()
     return nil
-}
-
-/// What a thread is started with.
-private final class Assignment {
-    let loop: SharedLoop
-    let share: Int
-
-    init(loop: SharedLoop, share: Int) {
-        self.loop = loop
-        self.share = share
-    }
 }
 
 private struct UncheckedBody: @unchecked Sendable {

@@ -52,18 +52,17 @@ extension Benchmark {
             throw Owl2Error(.invalidInput, "type and backend: expected one of each, found none", subject: "type")
         }
         let compute = try makeCompute()
-        let limits = try measureLimits(compute, progressHandler)
+        let peaks = try measurePeaks(compute, progressHandler)
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
         let meter = try ReadMeter(compute)
         let run = try BenchmarkRun(opened, loadOptions(backend), BenchmarkPlan(), meter, progressHandler)
         var sweep = GrowthSweep(run: run, counts: WorkCounts(opened.checkpoint, run.owl.configuration), meter: meter)
         try sweep.measureSequence(repetitions: plan.repetitions, progressHandler)
         try sweep.measureImages(repetitions: plan.repetitions, progressHandler)
-        let allLimits = limits.joined(try measureLimits(compute, progressHandler), meter)
+        let limits = MachineLimits(peaks.joined(try measurePeaks(compute, progressHandler)), meter)
         return GrowthReport(
-            machine: .init(
-                cpu: Machine.processorName, instructionSet: compute.instructionSet, threadCount: compute.threadCount),
-            limits: allLimits, type: sweep.counts.elementType.benchmarkName, keyValueType: run.owl.makeCache().type,
+            machine: .init(compute), limits: limits, type: sweep.counts.elementType.benchmarkName,
+            keyValueType: run.owl.makeCache().type,
             decode: sweep.decode, decodeBound: sweep.decodeBound, prefill: sweep.prefill,
             images: sweep.images,
             cache: sweep.cache, resident: sweep.resident)
@@ -112,18 +111,14 @@ private struct GrowthSweep {
         let rows = pages.count
         var timings = Timings()
         for _ in 0..<repetitions {
-            try timings.add(meter) {
-                var elapsed = 0.0
-                try timed(&elapsed) { try run.decode(steps, [pages]) }
-                pages.truncate(to: rows)
-                return elapsed / Double(steps)
-            }
+            try timings.add(meter) { try run.decode(steps, [pages]) }
+            pages.truncate(to: rows)
         }
         let configuration = run.owl.configuration.decoder
         let numbers = 2 * configuration.hiddenLayerCount * configuration.keyValueHeadCount * configuration.headDimension
         let bytesPerNumber = pages.type == .f32 ? 4.0 : pages.type == .f16 ? 2 : 1.125
         let bytes = Double(counts.stepByteCount) + Double(rows * numbers) * bytesPerNumber
-        decode.append(.init(size: rows, value: timings.spread.median))
+        decode.append(.init(size: rows, value: timings.spread.median / Double(steps)))
         decodeBound.append(.init(size: rows, value: bytes / timings.rate))
     }
 

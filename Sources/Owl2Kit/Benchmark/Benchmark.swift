@@ -51,17 +51,14 @@ public struct Benchmark: Sendable {
     private func measure(_ progressHandler: ProgressHandler?) throws -> BenchmarkReport {
         try plan.validate(contextLength: contextLength())
         let compute = try makeCompute()
-        let limits = try measureLimits(compute, progressHandler)
-        let meter = try ReadMeter(compute)
+        let peaks = try measurePeaks(compute, progressHandler), meter = try ReadMeter(compute)
         Machine.forgetPeak()
         let measurements = try models().flatMap { try measure($0, compute, meter, progressHandler) }
         let peak = max(0, Machine.peakResidentByteCount - meter.byteCount)
-        _ = meter.measure()
-        let allLimits = limits.joined(try measureLimits(compute, progressHandler), meter)
+        let limits = MachineLimits(peaks.joined(try measurePeaks(compute, progressHandler)), meter)
         return BenchmarkReport(
-            machine: .init(
-                cpu: Machine.processorName, instructionSet: compute.instructionSet, threadCount: compute.threadCount),
-            limits: allLimits, results: measurements.map { $0.result(allLimits) }, peakResidentByteCount: peak)
+            machine: .init(compute), limits: limits, results: measurements.map { $0.result(limits) },
+            peakResidentByteCount: peak)
     }
 
     private func measure(
@@ -85,9 +82,9 @@ public struct Benchmark: Sendable {
             imageCacheByteCount: 0)
     }
 
-    func measureLimits(_ compute: Compute, _ progressHandler: ProgressHandler?) throws -> MachineLimits {
+    func measurePeaks(_ compute: Compute, _ progressHandler: ProgressHandler?) throws -> Peaks {
         progressHandler?("measuring the machine")
-        return try MachineLimits.measure(with: compute)
+        return try Peaks(compute)
     }
 
     func contextLength() throws -> Int {

@@ -82,6 +82,13 @@ public struct BenchmarkResult: Sendable {
     public let share: Double
 }
 
+extension BenchmarkReport.MachineDescription {
+    init(_ compute: Compute) {
+        self.init(
+            cpu: Machine.processorName, instructionSet: compute.instructionSet, threadCount: compute.threadCount)
+    }
+}
+
 extension MachineLimits {
     /// Bytes or operations a second.
     func rate(_ bound: BenchmarkResult.Bound) -> Double {

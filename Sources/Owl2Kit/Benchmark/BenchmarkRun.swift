@@ -51,17 +51,12 @@ struct BenchmarkRun {
         _ progressHandler: Benchmark.ProgressHandler?
     ) throws {
         progressHandler?("loading")
+        var loads = Timings()
         func load() throws -> Owl2Pipeline {
-            try Owl2Pipeline(model.source, options, openCheckpoint: model.openCheckpoint)
+            try loads.add(meter) { try Owl2Pipeline(model.source, options, openCheckpoint: model.openCheckpoint) }
         }
-        var owl = try load(), loads = Timings()
-        for _ in 0..<(plan.works.contains(.load) ? plan.repetitions : 0) {
-            try loads.add(meter) {
-                owl = try load()
-                return owl.loadSeconds
-            }
-        }
-        self.owl = owl
+        for _ in 1..<(plan.works.contains(.load) ? plan.repetitions : 1) { _ = try load() }
+        owl = try load()
         self.loads = loads
         self.meter = meter
         self.model = model
@@ -149,11 +144,7 @@ struct BenchmarkRun {
         for repetition in 1...plan.repetitions {
             try Task.checkCancellation()
             progressHandler?("\(typeName), \(options.backend.rawValue): \(what), \(repetition) of \(plan.repetitions)")
-            try timings.add(meter) {
-                var elapsed = 0.0
-                try timed(&elapsed) { try work(&self) }
-                return elapsed
-            }
+            try timings.add(meter) { try work(&self) }
         }
         return timings
     }

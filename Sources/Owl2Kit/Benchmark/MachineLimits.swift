@@ -20,21 +20,24 @@ public struct MachineLimits: Sendable, Equatable {
     /// - Parameter compute: The threads, and the instruction set.
     /// - Throws: `Owl2Error` when there is no memory to read; `CancellationError`.
     public static func measure(with compute: Compute) throws -> MachineLimits {
-        let loops = try loops(of: compute), meter = try ReadMeter(compute)
-        let int8 = try peak(compute, loops.int8), float32 = try peak(compute, loops.float32)
+        let meter = try ReadMeter(compute), peaks = try Peaks(compute)
         for _ in 0..<20 { _ = meter.measure() }
-        return MachineLimits(
-            readGigabytesPerSecond: meter.median / 1e9, int8GigaoperationsPerSecond: int8 / 1e9,
-            float32GigaoperationsPerSecond: float32 / 1e9)
+        return MachineLimits(peaks, meter)
     }
 
-    /// The higher peaks of two measurements of the same machine, which may have had other things to do in one of them, with
-    /// a bandwidth that was measured in between.
-    func joined(_ other: MachineLimits, _ meter: ReadMeter) -> MachineLimits {
-        MachineLimits(
-            readGigabytesPerSecond: meter.median / 1e9,
-            int8GigaoperationsPerSecond: max(int8GigaoperationsPerSecond, other.int8GigaoperationsPerSecond),
-            float32GigaoperationsPerSecond: max(float32GigaoperationsPerSecond, other.float32GigaoperationsPerSecond))
+    /// The median of what a meter has measured, beside the peaks.
+    init(_ peaks: Peaks, _ meter: ReadMeter) {
+        self.init(
+            readGigabytesPerSecond: meter.median / 1e9, int8GigaoperationsPerSecond: peaks.int8 / 1e9,
+            float32GigaoperationsPerSecond: peaks.float32 / 1e9)
+    }
+
+    init(
+        readGigabytesPerSecond: Double, int8GigaoperationsPerSecond: Double, float32GigaoperationsPerSecond: Double
+    ) {
+        self.readGigabytesPerSecond = readGigabytesPerSecond
+        self.int8GigaoperationsPerSecond = int8GigaoperationsPerSecond
+        self.float32GigaoperationsPerSecond = float32GigaoperationsPerSecond
     }
 
     static func loops(of compute: Compute) throws -> owl2_limits {
@@ -42,6 +45,28 @@ public struct MachineLimits: Sendable, Equatable {
             throw Owl2Error(.invalidInput, "this machine has no \(compute.instructionSet)", subject: "instruction set")
         }
         return loops
+    }
+}
+
+/// Multiplications and additions a second, of bytes and of Float32.
+struct Peaks {
+    let int8, float32: Double
+
+    /// Measures both, in some two seconds.
+    init(_ compute: Compute) throws {
+        let loops = try MachineLimits.loops(of: compute)
+        int8 = try Self.peak(compute, loops.int8)
+        float32 = try Self.peak(compute, loops.float32)
+    }
+
+    private init(int8: Double, float32: Double) {
+        self.int8 = int8
+        self.float32 = float32
+    }
+
+    /// The higher of two measurements of the same machine, which may have had other things to do in one of them.
+    func joined(_ other: Peaks) -> Peaks {
+        Peaks(int8: max(int8, other.int8), float32: max(float32, other.float32))
     }
 
     /// Seconds of a measurement, of its tasks, and of the stretch that counts.

@@ -14,7 +14,7 @@ final class ReadMeter {
     private static let bytesPerTask = 1 << 20
     private static let passes = 4
 
-    /// Fills a buffer far larger than a cache, unless the machine is small.
+    /// Fills a buffer far larger than a cache, unless the machine is small, and measures once.
     init(_ compute: Compute) throws {
         let parts = max(16, min(256, Machine.memoryByteCount / 64 / Self.bytesPerTask))
         byteCount = parts * Self.bytesPerTask
@@ -26,6 +26,7 @@ final class ReadMeter {
         }
         read = try MachineLimits.loops(of: compute).read
         self.compute = compute
+        _ = measure()
     }
 
     /// Bytes a second on all threads at this moment, measured in some 20 milliseconds.
@@ -53,11 +54,14 @@ struct Timings {
 
     var spread: BenchmarkResult.Spread { BenchmarkResult.Spread(seconds) }
 
-    /// Runs the work, which says how long it took, between two looks at the memory.
-    mutating func add(_ meter: ReadMeter, _ work: () throws -> Double) rethrows {
+    /// Runs the work between two looks at the memory.
+    mutating func add<Result>(_ meter: ReadMeter, _ work: () throws -> Result) rethrows -> Result {
         let before = meter.measure()
-        seconds.append(try work())
+        var elapsed = 0.0
+        let result = try timed(&elapsed, work)
+        seconds.append(elapsed)
         rates.append((before + meter.measure()) / 2)
+        return result
     }
 
     /// The share of the bandwidth that reading some bytes in each repetition took.
