@@ -3,6 +3,7 @@
 // w's sign to x, and widens each step.
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <stddef.h>
 
 #include "blocks.h"
 #include "owl2_block_kernels.h"
@@ -12,11 +13,11 @@
 #define TABLE_NAME "AVX2"
 #define OFFSET(type) ((type) == OWL2_Q4_0 ? 8 : 0)
 #define STEP(type, acc, w, x) step(type, acc, w, x)
-#define FINISH(type, acc) ((type) == OWL2_Q4_0 ? _mm256_madd_epi16(acc, _mm256_set1_epi16(1)) : (acc))
+#define FINISH(type, acc) ((type) != OWL2_Q8_0 ? _mm256_madd_epi16(acc, _mm256_set1_epi16(1)) : (acc))
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 static inline __attribute__((always_inline)) __m256i step(owl2_type type, __m256i acc, __m256i w, __m256i x) {
-    if (type == OWL2_Q4_0) return _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
+    if (type != OWL2_Q8_0) return _mm256_add_epi16(acc, _mm256_maddubs_epi16(w, x));
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }

@@ -1,11 +1,12 @@
 // Kernels for blocks with AVX-512 VNNI: vpdpbusd adds four products of an unsigned and a signed byte. Weights are made
-// unsigned by an offset (128 for Q8_0, 8 for Q4_0), which is taken back by the prepared row's sums.
+// unsigned by an offset (128 for Q8_0, 8 for Q4_0, 32 for Q6_K), which is taken back by the prepared row's sums.
 //
 // A vector has 16 lanes of 32 bits and a stretch 16 groups: lane g belongs to group g and to partial sum g throughout. Step
 // d of 8 multiplies bytes 4 d ... 4 d + 3 of every group. Prepared rows hold their bytes in this order, q[stretch][d][g][4];
 // blocks of weights are brought into it in registers, for one row of activations or for a tile of them.
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <stddef.h>
 
 #include "blocks.h"
 #include "owl2_block_kernels.h"
@@ -17,16 +18,12 @@
 
 #define LANES 16
 typedef __m512 vf;
+#include "stretch_512.inc"
 #include "sum_each.inc"
 
 // Rows of activations and of weights that meet in a tile, whose sums stay in the first-level cache; bytes of activations that
 // stay in the second; how far ahead a single row's weights are fetched.
 enum { TILE_ROWS = 32, TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 1024 };
-
-INLINE size_t block_bytes(owl2_type type) { return type == OWL2_Q8_0 ? 34 : 18; }
-INLINE const int32_t *offsets(owl2_type type, const prepared_row *x) {
-    return type == OWL2_Q8_0 ? x->less128 : x->less8;
-}
 
 static size_t place(size_t g, size_t i) { return i / 4 * 64 + g * 4 + i % 4; }
 
@@ -47,65 +44,9 @@ static void prepare(const float *x, size_t k, void *row) {
         __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(high), _mm512_cvtsepi32_epi8(low));
         _mm256_i32scatter_epi32(q, _mm512_castsi512_si256(step), bytes, 4);
         p.scale[group] = most / 127;
-        int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
-        p.less8[group] = -8 * sum;
-        p.less128[group] = -128 * sum;
-    }
-}
-
-// The scales of 16 neighbouring blocks.
-INLINE __m512 stretch_scales(owl2_type type, const char *w) {
-    __m256i halves;
-    if (type == OWL2_Q4_0) {
-        const __m512i nth = _mm512_castsi128_si512(_mm_setr_epi16(0, 9, 18, 27, 36, 45, 54, 63));
-        __m512i first = _mm512_permutex2var_epi16(_mm512_loadu_si512(w), nth, _mm512_loadu_si512(w + 64));
-        __m512i second = _mm512_permutex2var_epi16(_mm512_loadu_si512(w + 144), nth, _mm512_loadu_si512(w + 208));
-        halves = _mm256_inserti128_si256(_mm512_castsi512_si256(first), _mm512_castsi512_si128(second), 1);
-    } else {
-        const __m512i nth = _mm512_castsi128_si512(_mm_setr_epi16(0, 17, 34, 51, 0, 0, 0, 0));
-        __m128i four[4];
-#pragma unroll
-        for (size_t i = 0; i < 4; i++)
-            four[i] = _mm512_castsi512_si128(_mm512_permutex2var_epi16(
-                _mm512_loadu_si512(w + 136 * i), nth, _mm512_loadu_si512(w + 136 * i + 64)));
-        halves = _mm256_set_m128i(_mm_unpacklo_epi64(four[2], four[3]), _mm_unpacklo_epi64(four[0], four[1]));
-    }
-    return _mm512_cvtph_ps(halves);
-}
-
-INLINE __m512i four_places(const char *w, size_t stride) {
-    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)w));
-    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(w + 4 * stride)), 1);
-    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(w + 8 * stride)), 2);
-    return _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(w + 12 * stride)), 3);
-}
-
-
-// Number d of v has bytes 4 d ... 4 d + 3 of 16 neighbouring blocks,
-// as unsigned numbers.
-INLINE void transposed(owl2_type type, const char *w, __m512i v[8]) {
-    const size_t stride = block_bytes(type);
-#pragma unroll
-    for (size_t half = 0; half < (type == OWL2_Q8_0 ? 2 : 1); half++) {
-        const char *at = w + 2 + 16 * half;
-        __m512i r[4];
-#pragma unroll
-        for (size_t e = 0; e < 4; e++) r[e] = four_places(at + e * stride, stride);
-        __m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
-        __m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
-        v[4 * half] = _mm512_unpacklo_epi64(a, c), v[4 * half + 1] = _mm512_unpackhi_epi64(a, c);
-        v[4 * half + 2] = _mm512_unpacklo_epi64(b, d), v[4 * half + 3] = _mm512_unpackhi_epi64(b, d);
-    }
-    const __m512i low_bits = _mm512_set1_epi8(15), sign = _mm512_set1_epi8((char)0x80);
-    if (type == OWL2_Q8_0) {
-#pragma unroll
-        for (size_t d = 0; d < 8; d++) v[d] = _mm512_xor_si512(v[d], sign);
-    } else {
-#pragma unroll
-        for (size_t d = 0; d < 4; d++) {
-            v[d + 4] = _mm512_and_si512(_mm512_srli_epi16(v[d], 4), low_bits);
-            v[d] = _mm512_and_si512(v[d], low_bits);
-        }
+        int32_t first = _mm512_reduce_add_epi32(low), second = _mm512_reduce_add_epi32(high);
+        p.less8[group] = -8 * (first + second);
+        p.less_halves[2 * group] = (int16_t)-first, p.less_halves[2 * group + 1] = (int16_t)-second;
     }
 }
 
@@ -117,36 +58,64 @@ INLINE float sum_partials(__m512 v) {
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
-// Adds one stretch of a weight row to the partial sums of one row of activations.
-INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_row *x, size_t s, __m512 partial) {
-    __m512i v[8];
-    transposed(type, w, v);
-    __m512i even = _mm512_load_si512(offsets(type, x) + s * 16), odd = _mm512_setzero_si512();
-    const int8_t *q = x->q + s * 512;
-#pragma unroll
-    for (size_t d = 0; d < 8; d += 2) {
-        even = _mm512_dpbusd_epi32(even, v[d], _mm512_load_si512(q + 64 * d));
-        odd = _mm512_dpbusd_epi32(odd, v[d + 1], _mm512_load_si512(q + 64 * d + 64));
+// What the activations of a stretch meet: where a sum begins that takes back the weights' offset; for Q6_K one sum for
+// the first halves of the groups and one for the second.
+INLINE __m512i start(owl2_type type, const prepared_row *x, size_t s, size_t half) {
+    if (type == OWL2_Q4_K) return _mm512_setzero_si512();
+    if (type == OWL2_Q6_K) {
+        const __m512i pairs = _mm512_load_si512(x->less_halves + s * 32);
+        return half ? _mm512_and_si512(_mm512_srai_epi32(pairs, 11), _mm512_set1_epi32(-32))
+                    : _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 11);
     }
-    __m512 scale = _mm512_mul_ps(stretch_scales(type, w), _mm512_load_ps(x->scale + s * 16));
-    return _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(even, odd)), scale, partial);
+    const __m512i less8 = _mm512_load_si512(x->less8 + s * 16);
+    return type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8;
+}
+
+// Adds a stretch's integer sums, which for Q6_K are those of the halves, to the partial sums.
+INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2], const prepared_row *x, size_t s,
+                          __m512 partial) {
+    const __m512 factor = _mm512_load_ps(x->scale + s * 16);
+    __m512 total = _mm512_cvtepi32_ps(sum[0]);
+    if (type == OWL2_Q6_K)  // exact: whole numbers below 2^24
+        total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[1]), w->half_scale[1], _mm512_mul_ps(total, w->half_scale[0]));
+    partial = _mm512_fmadd_ps(total, _mm512_mul_ps(w->scale, factor), partial);
+    if (type == OWL2_Q4_K) {
+        const __m512 less8 = _mm512_cvtepi32_ps(_mm512_load_si512(x->less8 + s * 16));
+        partial = _mm512_fmadd_ps(_mm512_mul_ps(less8, factor), w->minimum, partial);
+    }
+    return partial;
+}
+
+// Adds one stretch of a weight row to the partial sums of one row of activations.
+INLINE __m512 row_stretch(owl2_type type, const char *at, const prepared_row *x, size_t s, __m512 partial) {
+    stretch w;
+    load_stretch(type, at, &w);
+    __m512i sum[2] = {start(type, x, s, 0), type == OWL2_Q6_K ? start(type, x, s, 1) : _mm512_setzero_si512()};
+#pragma unroll
+    for (size_t d = 0; d < 4; d++)
+#pragma unroll
+        for (size_t half = 0; half < 2; half++)
+            sum[half] = _mm512_dpbusd_epi32(
+                sum[half], w.v[4 * half + d], _mm512_load_si512(x->q + s * 512 + 256 * half + 64 * d));
+    if (type != OWL2_Q6_K) sum[0] = _mm512_add_epi32(sum[0], sum[1]);
+    return add_stretch(type, &w, sum, x, s, partial);
 }
 
 // One row of activations with n rows of weights.
 INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size_t k, const float *bias, float *y) {
     const prepared_row row = prepared_row_at(x, k);
-    const size_t stretch_bytes = 16 * block_bytes(type), groups = k / OWL2_GROUP, rest = groups % 16 * block_bytes(type);
+    const size_t bytes = stretch_bytes(type), stretches = k / 512, rest = k % 512 * bytes / 512;
     for (size_t j = 0; j < n; j++) {
         __m512 partial = _mm512_setzero_ps();
-        for (size_t s = 0; s < groups / 16; s++, w += stretch_bytes) {
+        for (size_t s = 0; s < stretches; s++, w += bytes) {
 #pragma unroll
-            for (size_t line = 0; line < stretch_bytes; line += 64) _mm_prefetch(w + PREFETCH + line, _MM_HINT_T1);
+            for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(w + PREFETCH + line, _MM_HINT_T1);
             partial = row_stretch(type, w, &row, s, partial);
         }
         if (rest) {
             char padded[16 * 34] = {0};
             __builtin_memcpy(padded, w, rest);
-            partial = row_stretch(type, padded, &row, groups / 16, partial);
+            partial = row_stretch(type, padded, &row, stretches, partial);
             w += rest;
         }
         y[j] = sum_partials(partial) + (bias ? bias[j] : 0);
@@ -156,25 +125,24 @@ INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size
 // Adds one stretch of two weight rows to the partial sums of m rows of activations.
 INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const char *x, size_t m, size_t k, size_t s,
                          __m512 *partial0, __m512 *partial1) {
-    __m512i a[8], b[8];
-    transposed(type, w0, a);
-    transposed(type, w1, b);
-    const __m512 scale_a = stretch_scales(type, w0), scale_b = stretch_scales(type, w1);
+    stretch a, b;
+    load_stretch(type, w0, &a);
+    load_stretch(type, w1, &b);
     const size_t bytes = owl2_prepared_bytes(k);
-    const prepared_row first = prepared_row_at(x, k);
-    const char *q = (const char *)first.q + s * 512, *f = (const char *)(first.scale + s * 16);
-    const char *o = (const char *)(offsets(type, &first) + s * 16);
-    for (size_t i = 0; i < m; i++, q += bytes, f += bytes, o += bytes) {
-        __m512i da = _mm512_load_si512(o), db = da;
+    for (size_t i = 0; i < m; i++, x += bytes) {
+        const prepared_row row = prepared_row_at(x, k);
+        __m512i sum_a[2], sum_b[2];
+        sum_a[0] = sum_b[0] = start(type, &row, s, 0);
+        if (type == OWL2_Q6_K) sum_a[1] = sum_b[1] = start(type, &row, s, 1);
 #pragma unroll
         for (size_t d = 0; d < 8; d++) {
-            __m512i four = _mm512_load_si512(q + 64 * d);
-            da = _mm512_dpbusd_epi32(da, a[d], four);
-            db = _mm512_dpbusd_epi32(db, b[d], four);
+            const size_t half = type == OWL2_Q6_K ? d / 4 : 0;
+            const __m512i four = _mm512_load_si512(row.q + s * 512 + 64 * d);
+            sum_a[half] = _mm512_dpbusd_epi32(sum_a[half], a.v[d], four);
+            sum_b[half] = _mm512_dpbusd_epi32(sum_b[half], b.v[d], four);
         }
-        __m512 factor = _mm512_load_ps(f);
-        partial0[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(da), _mm512_mul_ps(scale_a, factor), partial0[i]);
-        partial1[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(db), _mm512_mul_ps(scale_b, factor), partial1[i]);
+        partial0[i] = add_stretch(type, &a, sum_a, &row, s, partial0[i]);
+        partial1[i] = add_stretch(type, &b, sum_b, &row, s, partial1[i]);
     }
 }
 
@@ -185,9 +153,9 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
     __m512 partial[TILE_OUTPUTS][TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
     for (size_t j = 0; j < TILE_OUTPUTS; j++)
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
-    const size_t stretch_bytes = 16 * block_bytes(type), row_bytes = k / OWL2_GROUP * block_bytes(type);
-    const size_t stretches = row_bytes / stretch_bytes, rest = row_bytes % stretch_bytes;
-    for (size_t s = 0; s < stretches + (rest > 0); s++, w += stretch_bytes)
+    const size_t bytes = stretch_bytes(type), stretches = k / 512, rest = k % 512 * bytes / 512;
+    const size_t row_bytes = stretches * bytes + rest;
+    for (size_t s = 0; s < stretches + (rest > 0); s++, w += bytes)
         for (size_t j = 0; j < n; j += 2) {
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
             char padded[2][16 * 34];
@@ -196,7 +164,7 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
                 w0 = __builtin_memcpy(padded[0], w0, rest);
                 w1 = __builtin_memcpy(padded[1], w1, rest);
             } else if (ahead) {
-                for (size_t line = 0; line < stretch_bytes; line += 64) {
+                for (size_t line = 0; line < bytes; line += 64) {
                     _mm_prefetch(w0 + ahead + line, _MM_HINT_T1);
                     _mm_prefetch(w1 + ahead + line, _MM_HINT_T1);
                 }
@@ -216,7 +184,7 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
 INLINE void product_of(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
                        float *y, size_t y_stride) {
     if (m == 1) return one_row(type, x, w, n, k, bias, y);
-    const size_t bytes = owl2_prepared_bytes(k), row_bytes = k / OWL2_GROUP * block_bytes(type);
+    const size_t bytes = owl2_prepared_bytes(k), row_bytes = stretch_bytes(type) * k / 512;
     size_t block = BLOCK_BYTES / bytes / TILE_ROWS * TILE_ROWS;
     if (block < TILE_ROWS) block = TILE_ROWS;
     for (size_t first = 0; first < m; first += block) {
@@ -232,8 +200,12 @@ INLINE void product_of(owl2_type type, const char *x, size_t m, const char *w, s
 static void product(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
                     float *y, size_t y_stride, void *scratch) {
     (void)scratch;
-    if (type == OWL2_Q8_0) product_of(OWL2_Q8_0, x, m, w, n, k, bias, y, y_stride);
-    else product_of(OWL2_Q4_0, x, m, w, n, k, bias, y, y_stride);
+    switch (type) {
+    case OWL2_Q8_0: return product_of(OWL2_Q8_0, x, m, w, n, k, bias, y, y_stride);
+    case OWL2_Q4_0: return product_of(OWL2_Q4_0, x, m, w, n, k, bias, y, y_stride);
+    case OWL2_Q4_K: return product_of(OWL2_Q4_K, x, m, w, n, k, bias, y, y_stride);
+    default: return product_of(OWL2_Q6_K, x, m, w, n, k, bias, y, y_stride);
+    }
 }
 
 const owl2_block_kernels owl2_block_kernels_avx512vnni = {"AVX-512 VNNI", place, prepare, owl2_no_scratch, product};

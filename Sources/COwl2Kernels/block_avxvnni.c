@@ -1,6 +1,7 @@
 // Kernels for blocks with AVX-VNNI: vpdpbusd on 256 bits, for processors without AVX-512.
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <stddef.h>
 
 #include "blocks.h"
 #include "owl2_block_kernels.h"
@@ -8,7 +9,7 @@
 
 #define BLOCK_TABLE owl2_block_kernels_avxvnni
 #define TABLE_NAME "AVX-VNNI"
-#define OFFSET(type) ((type) == OWL2_Q8_0 ? 128 : 8)
+#define OFFSET(type) ((type) == OWL2_Q8_0 ? 128 : (type) == OWL2_Q4_0 ? 8 : 0)
 #define STEP(type, acc, w, x) _mm256_dpbusd_avx_epi32(acc, w, x)
 #define FINISH(type, acc) (acc)
 

@@ -1,4 +1,6 @@
 // Kernels for blocks with what every processor of the architecture has: SSE2 on x86-64, NEON on arm64.
+#include <stddef.h>
+
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"
@@ -18,9 +20,8 @@ typedef __m128i vbytes, vints;
 typedef __m128 vfloats;
 
 #define LOAD_BYTES(p) _mm_loadu_si128((const __m128i *)(p))
+#define LOAD_INTS(p) _mm_loadu_si128((const __m128i *)(p))
 #define LOAD_FLOATS(p) _mm_loadu_ps(p)
-#define LOW_HALVES(w) _mm_sub_epi8(_mm_and_si128(w, _mm_set1_epi8(15)), _mm_set1_epi8(8))
-#define HIGH_HALVES(w) LOW_HALVES(_mm_srli_epi16(w, 4))
 #define DOT(acc, w, x) dot(acc, w, x)
 #define SUM_EACH(a, b, c, d) sum_each(a, b, c, d)
 #define TO_FLOAT(v) _mm_cvtepi32_ps(v)

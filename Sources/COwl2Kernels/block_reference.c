@@ -20,23 +20,46 @@ static void prepare(const float *x, size_t k, void *row) {
             int8_t q = scaled > 127 ? 127 : scaled < -127 ? -127 : (int8_t)scaled;
             p.q[group / 16 * 512 + owl2_place_by_halves(group % 16, i)] = q;
             p.less8[group] -= 8 * q;
-            p.less128[group] -= 128 * q;
+            p.less_halves[2 * group + i / 16] -= q;
         }
     }
 }
 
-// The scale of a block of weights and its elements as whole numbers.
-static float block_of(owl2_type type, const void *w, size_t index, int q[32]) {
+// A group of 32 weights: scale * half_scale[i / 16] * q[i] - minimum.
+typedef struct {
+    int q[32], half_scale[2];
+    float scale, minimum;
+} group_of_weights;
+
+#define READ_BLOCK(kind, index) \
+    owl2_block_##kind block;    \
+    __builtin_memcpy(&block, (const char *)w + (index) * sizeof block, sizeof block)
+
+static group_of_weights group_at(owl2_type type, const void *w, size_t index) {
+    group_of_weights group = {.half_scale = {1, 1}, .minimum = 0};
+    const size_t g = index % 8;
     if (type == OWL2_Q8_0) {
-        owl2_block_q8_0 block;
-        __builtin_memcpy(&block, (const char *)w + index * sizeof block, sizeof block);
-        for (size_t i = 0; i < 32; i++) q[i] = block.q[i];
-        return owl2_float_from_half(block.scale);
+        READ_BLOCK(q8_0, index);
+        group.scale = owl2_float_from_half(block.scale);
+        for (size_t i = 0; i < 32; i++) group.q[i] = block.q[i];
+    } else if (type == OWL2_Q4_0) {
+        READ_BLOCK(q4_0, index);
+        group.scale = owl2_float_from_half(block.scale);
+        for (size_t i = 0; i < 32; i++) group.q[i] = (i < 16 ? block.q[i] & 15 : block.q[i - 16] >> 4) - 8;
+    } else if (type == OWL2_Q4_K) {
+        READ_BLOCK(q4_k, index / 8);
+        uint8_t scales[8], minimums[8];
+        owl2_q4_k_groups(block.groups, scales, minimums);
+        group.scale = owl2_float_from_half(block.scale) * scales[g];
+        group.minimum = owl2_float_from_half(block.minimum) * minimums[g];
+        for (size_t i = 0; i < 32; i++) group.q[i] = block.q[g / 2 * 32 + i] >> 4 * (g % 2) & 15;
+    } else {
+        READ_BLOCK(q6_k, index / 8);
+        group.scale = owl2_float_from_half(block.scale);
+        for (size_t half = 0; half < 2; half++) group.half_scale[half] = block.groups[2 * g + half];
+        for (size_t i = 0; i < 32; i++) group.q[i] = owl2_q6_k_element(&block, 32 * g + i);
     }
-    owl2_block_q4_0 block;
-    __builtin_memcpy(&block, (const char *)w + index * sizeof block, sizeof block);
-    for (size_t i = 0; i < 32; i++) q[i] = (i < 16 ? block.q[i] & 15 : block.q[i - 16] >> 4) - 8;
-    return owl2_float_from_half(block.scale);
+    return group;
 }
 
 static void product(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
@@ -48,11 +71,15 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
         for (size_t j = 0; j < n; j++) {
             float partial[16] = {0};
             for (size_t group = 0; group < groups; group++) {
-                int q[32], sum = 0;
-                float scale = block_of(type, w, j * groups + group, q) * p.scale[group];
+                const group_of_weights weights = group_at(type, w, j * groups + group);
+                float *to = partial + group % 16;
+                int sum = 0;
                 for (size_t e = 0; e < 32; e++)
-                    sum += q[e] * p.q[group / 16 * 512 + owl2_place_by_halves(group % 16, e)];
-                partial[group % 16] = fmaf((float)sum, scale, partial[group % 16]);
+                    sum += weights.half_scale[e / 16] * weights.q[e] *
+                           p.q[group / 16 * 512 + owl2_place_by_halves(group % 16, e)];
+                *to = fmaf((float)sum, weights.scale * p.scale[group], *to);
+                if (type == OWL2_Q4_K)
+                    *to = fmaf((float)p.less8[group] * p.scale[group], weights.minimum / 8, *to);
             }
             for (size_t width = 8; width; width /= 2)
                 for (size_t c = 0; c < width; c++) partial[c] += partial[c + width];

@@ -42,16 +42,17 @@ typedef struct {
 _Static_assert(sizeof(owl2_block_q8_0) == 34 && sizeof(owl2_block_q4_0) == 18, "blocks of 32");
 _Static_assert(sizeof(owl2_block_q4_k) == 144 && sizeof(owl2_block_q6_k) == 210, "blocks of 256");
 
-// The 6-bit scale and minimum of group g: the first four groups use the low bits of bytes g and g + 4; the others have
-// four bits in byte g + 4 and the rest on top of those.
-static inline void owl2_q4_k_group(const uint8_t packed[12], size_t g, uint8_t *scale, uint8_t *minimum) {
-    if (g < 4) {
-        *scale = packed[g] & 63;
-        *minimum = packed[g + 4] & 63;
-    } else {
-        *scale = (packed[g + 4] & 15) | (packed[g - 4] >> 6) << 4;
-        *minimum = (packed[g + 4] >> 4) | (packed[g] >> 6) << 4;
-    }
+// The 6-bit scales and minimums of 8 groups: the first four have the low bits of bytes 0 ... 3 and 4 ... 7; the others
+// have four bits in a half of bytes 8 ... 11 and the rest on top of the first.
+static inline void owl2_q4_k_groups(const uint8_t packed[12], uint8_t scales[8], uint8_t minimums[8]) {
+    uint32_t first, second, third;
+    __builtin_memcpy(&first, packed, 4);
+    __builtin_memcpy(&second, packed + 4, 4);
+    __builtin_memcpy(&third, packed + 8, 4);
+    const uint32_t s[2] = {first & 0x3f3f3f3f, (third & 0x0f0f0f0f) | (first >> 2 & 0x30303030)};
+    const uint32_t m[2] = {second & 0x3f3f3f3f, (third >> 4 & 0x0f0f0f0f) | (second >> 2 & 0x30303030)};
+    __builtin_memcpy(scales, s, 8);
+    __builtin_memcpy(minimums, m, 8);
 }
 
 // The 6 bits of element i of a Q6_K block, less 32. A half of 128 elements has four runs of 32, whose low bits share the
@@ -79,10 +80,10 @@ static inline void owl2_widen_q4_0(const owl2_block_q4_0 *block, float y[32]) {
 static inline void owl2_widen_q4_k(const owl2_block_q4_k *block, float y[256]) {
 #pragma clang fp contract(off)
     float scale = owl2_float_from_half(block->scale), minimum = owl2_float_from_half(block->minimum);
+    uint8_t s[8], m[8];
+    owl2_q4_k_groups(block->groups, s, m);
     for (size_t g = 0; g < 8; g++) {
-        uint8_t s, m;
-        owl2_q4_k_group(block->groups, g, &s, &m);
-        float step = scale * (float)s, least = minimum * (float)m;
+        float step = scale * (float)s[g], least = minimum * (float)m[g];
         for (size_t i = 0; i < 32; i++) {
             uint8_t q = block->q[32 * (g / 2) + i] >> 4 * (g % 2) & 15;
             float product = step * (float)q;

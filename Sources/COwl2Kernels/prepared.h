@@ -6,7 +6,8 @@
 typedef struct {
     int8_t *q;
     float *scale;
-    int32_t *less8, *less128;
+    int32_t *less8;
+    int16_t *less_halves;
 } prepared_row;
 
 static inline prepared_row prepared_row_at(const void *row, size_t k) {
@@ -14,7 +15,7 @@ static inline prepared_row prepared_row_at(const void *row, size_t k) {
     int8_t *q = (int8_t *)row;
     float *scale = (float *)(q + stretches * 512);
     int32_t *less8 = (int32_t *)(scale + stretches * 16);
-    return (prepared_row){q, scale, less8, less8 + stretches * 16};
+    return (prepared_row){q, scale, less8, (int16_t *)(less8 + stretches * 16)};
 }
 
 // Groups whose largest magnitude is below are zeros: 127 over it would be too large for a Float32.

@@ -16,11 +16,6 @@ extension ElementType {
     }
 }
 
-extension ElementType {
-    /// Whether products take activations that are quantised, too; other blocks are widened to Float32.
-    package var hasBlockKernels: Bool { self == .q8_0 || self == .q4_0 }
-}
-
 /// Activations quantised for products with blocks: bytes with a scale for each group of 32.
 private final class PreparedRows: @unchecked Sendable {
     // Unchecked: written in the initialiser, then only read.
@@ -71,7 +66,7 @@ extension Compute {
 
     /// Outputs are shared among the threads: a panel at a time for many rows of activations, and many more in blocks.
     private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
-        let prepared = weight.elementType.hasBlockKernels ? PreparedRows(x, self) : nil
+        let prepared = weight.elementType.isQuantized ? PreparedRows(x, self) : nil
         let blockCount = (x.rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
         let rowsPerBlock = (x.rowCount + blockCount - 1) / blockCount
         let outputsPerTask = outputsPerTask(weight, rowCount: rowsPerBlock)
@@ -108,7 +103,7 @@ extension Compute {
     /// For one row about 256 kB of weights a task; for many rows a few panels, of which the kernel fetches the next while
     /// it multiplies one. There are several tasks for every thread.
     private func outputsPerTask(_ weight: WeightMatrix, rowCount: Int) -> Int {
-        let panel = rowCount == 1 ? 8 : weight.elementType.hasBlockKernels ? 32 : 48
+        let panel = rowCount == 1 ? 8 : weight.elementType.isQuantized ? 32 : 48
         let most = rowCount == 1 ? 262_144 / max(1, weight.elementType.byteCount(ofRow: weight.columnCount)) : 4 * panel
         let byThreads = rowCount == 1 ? weight.rowCount / threadCount : weight.rowCount / (8 * threadCount)
         return max(panel, min(most, byThreads) / panel * panel)

@@ -64,11 +64,18 @@ static const product_size block_sizes[] = {
     {6, 64, 96}, {8, 40, 1600}, {9, 65, 544}, {13, 70, 11008}, {20, 3, 4096}, {67, 50, 544},
 };
 
+// Number i of these sizes, with columns of whole blocks.
+static product_size block_size(owl2_type type, size_t i) {
+    product_size size = block_sizes[i];
+    if (type >= OWL2_Q4_K) size.k = (size.k + 255) / 256 * 256;
+    return size;
+}
+
 static void test_block_products(const owl2_block_kernels *kernels) {
-    begin("products with q8_0 and q4_0, bit for bit");
-    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q4_0; type++)
+    begin("products with q8_0, q4_0, q4_k and q6_k, bit for bit");
+    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q6_K; type++)
         for (size_t i = 0; i < COUNT(block_sizes); i++) {
-            const product_size size = block_sizes[i];
+            const product_size size = block_size(type, i);
             begin_case("%zux%zu by %zu of %s", size.m, size.k, size.n, type_name(type));
             seed(size.k + size.m);
             const float *bias = i % 4 == 3 ? NULL : numbers(size.n, 1);
@@ -76,7 +83,10 @@ static void test_block_products(const owl2_block_kernels *kernels) {
             char *w = weights(type, size.n * size.k);
             if (i == 0) {  // the sums of largest magnitude
                 for (size_t j = 0; j < size.k; j++) x[j] = 3;
-                memset(w + 2, type == OWL2_Q8_0 ? 0x80 : 0, type == OWL2_Q8_0 ? 32 : 16);
+                if (type == OWL2_Q8_0) memset(w + 2, 0x80, 32);
+                if (type == OWL2_Q4_0) memset(w + 2, 0, 16);
+                if (type == OWL2_Q4_K) memset(w + 4, 0xff, 140);
+                if (type == OWL2_Q6_K) memset(w, 0, 192), memset(w + 192, 0x80, 16);
             }
             const float *found = block_product(kernels, type, x, w, size, bias);
             const float *expected = block_product(block_twin, type, x, w, size, bias);
@@ -87,9 +97,9 @@ static void test_block_products(const owl2_block_kernels *kernels) {
 }
 
 static void test_block_product_of_one_row(const owl2_block_kernels *kernels) {
-    const product_size size = {19, 45, 1120};
+    const product_size size = {19, 45, 1280};
     begin("a row's product with blocks beside others");
-    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q4_0; type++)
+    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q6_K; type++)
         for (size_t count = 1; count <= 15; count++) {
             begin_case("%zu rows of %s", count, type_name(type));
             seed(5);
@@ -108,9 +118,9 @@ static void test_block_product_of_one_row(const owl2_block_kernels *kernels) {
 static void test_blocks_not_finite(const owl2_block_kernels *kernels) {
     static const float values[] = {NAN, INFINITY, -INFINITY};
     begin("an activation that is not finite");
-    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q4_0; type++)
+    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q6_K; type++)
         for (size_t i = 0; i < 2 * COUNT(values); i++) {
-            const product_size size = {i % 2 ? 14 : 1, 33, 576};
+            const product_size size = {i % 2 ? 14 : 1, 33, 768};
             begin_case("%g among %zu rows of %s", values[i / 2], size.m, type_name(type));
             seed(2);
             float *x = numbers(size.m * size.k, 1);

@@ -97,9 +97,9 @@ static void compare_twins(void) {
     expect_as_recorded(keys, 64 * 71);
     expect_as_recorded(values, 64 * 71);
     release();
-    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q4_0; type++)
+    for (owl2_type type = OWL2_Q8_0; type <= OWL2_Q6_K; type++)
         for (size_t i = 0; i < COUNT(block_sizes); i++) {
-            const product_size size = block_sizes[i];
+            const product_size size = block_size(type, i);
             if (size.m * size.n * size.k > 1 << 20) continue;
             begin_case("%zux%zu by %zu of %s", size.m, size.k, size.n, type_name(type));
             seed(i);

@@ -6,8 +6,6 @@ import Testing
 
 /// Kernels for GGUF's blocks against their naive twins, on every instruction set that this machine has.
 @Suite struct BlockKernelTests {
-    static let blockTypes: [ElementType] = [.q8_0, .q4_0]
-
     struct Size: CustomTestStringConvertible {
         let rows, outputs, inputs: Int
         var testDescription: String { "\(rows)x\(inputs) by \(outputs)" }
@@ -18,12 +16,19 @@ import Testing
         (8, 40, 1600), (9, 65, 544), (13, 70, 11_008), (20, 3, 4096), (67, 50, 544),
     ].map(Size.init)
 
-    /// Blocks of random bytes with scales from 2^-8 to 2^-7, at an odd address.
+    /// The sizes with columns rounded up to whole blocks.
+    static func sizes(_ type: ElementType) -> [Size] {
+        let block = type.blockElementCount
+        return sizes.map { Size(rows: $0.rows, outputs: $0.outputs, inputs: ($0.inputs + block - 1) / block * block) }
+    }
+
+    /// Blocks of random bytes with scales and minimums from 2^-8 to 2^-7, at an odd address.
     static func weights(_ numbers: inout TestNumbers, _ size: Size, _ type: ElementType) -> WeightMatrix {
         var bytes = [UInt8](repeating: 0, count: size.outputs * type.byteCount(ofRow: size.inputs))
         for index in bytes.indices { bytes[index] = UInt8(truncatingIfNeeded: Int(numbers.next() * 1e9)) }
+        let halves = type == .q4_k ? [0, 2] : type == .q6_k ? [208] : [0]
         for block in stride(from: 0, to: bytes.count, by: type.blockByteCount) {
-            bytes[block + 1] = 0x1C | bytes[block + 1] & 0x83
+            for half in halves { bytes[block + half + 1] = 0x1C | bytes[block + half + 1] & 0x83 }
         }
         let region = ByteRegion(name: "blocks", copying: [0] + bytes)
         return WeightMatrix(
@@ -96,7 +101,7 @@ import Testing
     @Test("Products equal the naive ones bit for bit", arguments: availableSets, blockTypes)
     func product(set: InstructionSet, type: ElementType) throws {
         let kernels = try #require(set.blockKernels).pointee
-        for size in Self.sizes {
+        for size in Self.sizes(type) {
             var numbers = TestNumbers(UInt64(size.inputs + size.rows))
             let x = numbers.matrix(size.rows, size.inputs, scale: 3), bias = numbers.array(size.outputs)
             let weight = Self.weights(&numbers, size, type)
@@ -112,11 +117,40 @@ import Testing
         }
     }
 
+    @Test("Sums of the largest magnitude", arguments: availableSets, blockTypes)
+    func largestSums(set: InstructionSet, type: ElementType) throws {
+        let kernels = try #require(set.blockKernels).pointee
+        let size = Size(rows: 6, outputs: 34, inputs: 512)
+        var numbers = TestNumbers(1)
+        // numbers and scales of blocks, as bits: Q8_0 -128; Q4_0 -8; Q4_K 15, 63, 63; Q6_K -32, -128
+        let extremes: [ElementType: [(Range<Int>, UInt8)]] = [
+            .q8_0: [(2..<34, 0x80)], .q4_0: [(2..<18, 0)], .q4_k: [(4..<144, 0xFF)],
+            .q6_k: [(0..<192, 0), (192..<208, 0x80)],
+        ]
+        var bytes = Self.weights(&numbers, size, type).storage.bytes.map { $0 }
+        for block in stride(from: 0, to: bytes.count, by: type.blockByteCount) {
+            for (range, byte) in try #require(extremes[type]) {
+                for index in range { bytes[block + index] = byte }
+            }
+        }
+        let weight = WeightMatrix(
+            rowCount: size.outputs, columnCount: size.inputs, elementType: type,
+            storage: ByteRegion(name: "blocks", copying: bytes))
+        for value: Float in [3, -3] {
+            let values = [Float](repeating: value, count: size.rows * size.inputs)
+            let x = Matrix(rowCount: size.rows, columnCount: size.inputs, values: values)
+            let products = [kernels, owl2_block_kernels_reference].map {
+                Self.product($0, Self.prepare(x, $0), rows: size.rows, weight, nil).values
+            }
+            expectClose(products[0], products[1], absolute: 0, relative: set == .baseline ? 1e-6 : 0)
+        }
+    }
+
     @Test("A row's product does not depend on its neighbours", arguments: availableSets, blockTypes)
     func productOfOneRow(set: InstructionSet, type: ElementType) throws {
         let kernels = try #require(set.blockKernels).pointee
         var numbers = TestNumbers(5)
-        let size = Size(rows: 19, outputs: 45, inputs: 1120)
+        let size = Size(rows: 19, outputs: 45, inputs: 1280)
         let x = numbers.matrix(size.rows, size.inputs), weight = Self.weights(&numbers, size, type)
         let all = Self.product(kernels, Self.prepare(x, kernels), rows: size.rows, weight, nil)
         for count in 1...15 {
@@ -144,7 +178,7 @@ import Testing
         for value: Float in [.nan, .infinity, -.infinity] {
             for rows in [1, 14] {
                 var numbers = TestNumbers(2)
-                let size = Size(rows: rows, outputs: 33, inputs: 576)
+                let size = Size(rows: rows, outputs: 33, inputs: 768)
                 var values = numbers.array(rows * size.inputs)
                 values[540] = value
                 let x = Matrix(rowCount: rows, columnCount: size.inputs, values: values)

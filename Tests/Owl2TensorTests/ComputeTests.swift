@@ -29,24 +29,6 @@ import Testing
         }
     }
 
-    @Test("Large blocks multiply as the floats they stand for", arguments: [ElementType.q4_k, .q6_k], availableSets)
-    func largeBlocks(type: ElementType, set: InstructionSet) throws {
-        var numbers = TestNumbers(13)
-        let compute = try Compute(threadCount: 2, instructionSet: set)
-        let outputs = 53, inputs = 1280, floats = numbers.weights(outputs, inputs, .float32)
-        let conversion = RowConversion(columnCount: inputs, from: .float32, to: type)
-        let blocks = ByteRegion(name: "blocks", byteCount: outputs * type.byteCount(ofRow: inputs)) { bytes in
-            #expect(compute.convert(floats.storage, conversion, into: bytes) == nil)
-        }
-        let weight = WeightMatrix(rowCount: outputs, columnCount: inputs, elementType: type, storage: blocks)
-        for rows in [1, 2, 7, 12, 13, 40] {
-            let x = numbers.matrix(rows, inputs), bias = numbers.array(outputs)
-            #expect(
-                compute.product(x, weight, bias: bias).values
-                    == compute.product(x, numbers.wide(weight), bias: bias).values, "\(rows) rows")
-        }
-    }
-
     @Test("OpenBLAS gives the same numbers", arguments: floatTypes)
     func openBLAS(type: ElementType) throws {
         var numbers = TestNumbers(6)

@@ -86,3 +86,5 @@ let availableSets = InstructionSet.allCases.filter(\.isAvailable)
 
 /// The types that are stored element by element.
 let floatTypes = ElementType.allCases.filter { !$0.isQuantized }
+
+let blockTypes = ElementType.allCases.filter(\.isQuantized)

@@ -1,17 +1,22 @@
-// Kernels for weights in GGUF's blocks of 32 (Q8_0, Q4_0): activations are quantised to bytes, products are summed as
-// integers inside a group of 32 and as Float32 over the groups.
+// Kernels for weights in GGUF's blocks (Q8_0, Q4_0, Q4_K, Q6_K): activations are quantised to bytes, products are summed
+// as integers inside a group of 32 and as Float32 over the groups.
 //
 // A prepared row holds the activations of k columns (a multiple of 32), in stretches of 512:
 //
 //   int8_t q[stretches][512]    x / scale, rounded, at most 127 in magnitude, in the order of the table's `place`
 //   float scale[stretches][16]  of each group: max |x| / 127; NaN where the group has an element that is not finite
-//   int32_t less8[stretches][16], less128[stretches][16]  -8 and -128 times the sum of each group's q: what an offset of
-//                               the weights' numbers by 8 or 128 adds to a product, taken back
+//   int32_t less8[stretches][16]  -8 times the sum of each group's q: what an offset of the weights' numbers by 8 adds to
+//                               a product, taken back
+//   int16_t less_halves[stretches][16][2]  minus the sums of each group's first 16 and last 16 q
 //
 // Groups behind the row's end are zeros. For every output the sum has one order, whatever the instruction set and the
 // number of rows: 16 partial sums, of which number c adds the groups c, c + 16, c + 32 ... in turn by
-// partial = fma(integer sum, weight's scale * activations' scale, partial), and then partial sums i and i + 8, i and
-// i + 4, i and i + 2, 0 and 1 are added.
+//
+//   partial = fma(integer sum, weights' scale * activations' scale, partial)
+//   partial = fma(less8 * activations' scale, weights' minimum / 8, partial)   for Q4_K
+//
+// and then partial sums i and i + 8, i and i + 4, i and i + 2, 0 and 1 are added. The integer sum of Q6_K has the products
+// of each half of a group times the half's own scale, and stays below 2^24.
 #pragma once
 
 #include "owl2_kernels.h"
@@ -37,8 +42,8 @@ typedef struct {
     // Bytes of scratch that `product` needs for m rows of k columns, to be aligned to 64.
     size_t (*scratch_bytes)(size_t m, size_t k);
 
-    // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`
-    // (Q8_0 or Q4_0). bias may be NULL. scratch has scratch_bytes(m, k).
+    // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`.
+    // bias may be NULL. scratch has scratch_bytes(m, k).
     void (*product)(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
                     float *y, size_t y_stride, void *scratch);
 } owl2_block_kernels;

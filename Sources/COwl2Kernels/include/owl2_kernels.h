@@ -33,7 +33,7 @@ typedef enum {
 typedef struct {
     const char *name;
 
-    // y[i][j] = x[i] . w[j] + bias[j] for i < m, j < n, where w is [n, k] of `type` and bias may be NULL.
+    // y[i][j] = x[i] . w[j] + bias[j] for i < m, j < n, where w is [n, k] of F32, F16 or BF16 and bias may be NULL.
     // Every element is summed in the same order whatever m and n are.
     void (*product)(owl2_type type, const float *x, size_t x_stride, size_t m, const void *w, size_t n, size_t k,
                     const float *bias, float *y, size_t y_stride);

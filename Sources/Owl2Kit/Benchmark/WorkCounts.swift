@@ -52,6 +52,6 @@ struct WorkCounts {
 
     /// What limits products of many rows.
     func productBound(_ backend: ComputeBackend) -> BenchmarkResult.Bound {
-        backend == .own && elementType.hasBlockKernels ? .int8 : .float32
+        backend == .own && elementType.isQuantized ? .int8 : .float32
     }
 }
