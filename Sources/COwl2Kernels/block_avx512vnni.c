@@ -58,26 +58,43 @@ INLINE float sum_partials(__m512 v) {
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
-// What the activations of a stretch meet: where a sum begins that takes back the weights' offset; for Q6_K one sum for
-// the first halves of the groups and one for the second.
-INLINE __m512i start(owl2_type type, const prepared_row *x, size_t s, size_t half) {
-    if (type == OWL2_Q4_K) return _mm512_setzero_si512();
+// Where the sums of the first and of the last halves of a stretch's groups begin: what takes back the weights' offset.
+INLINE void begin_sums(owl2_type type, const prepared_row *x, size_t s, __m512i sum[2]) {
+    sum[0] = sum[1] = _mm512_setzero_si512();
     if (type == OWL2_Q6_K) {
         const __m512i pairs = _mm512_load_si512(x->less_halves + s * 32);
-        return half ? _mm512_and_si512(_mm512_srai_epi32(pairs, 11), _mm512_set1_epi32(-32))
-                    : _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 11);
+        sum[0] = _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 11);
+        sum[1] = _mm512_and_si512(_mm512_srai_epi32(pairs, 11), _mm512_set1_epi32(-32));
+    } else if (type != OWL2_Q4_K) {
+        const __m512i less8 = _mm512_load_si512(x->less8 + s * 16);
+        sum[0] = type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8;
     }
-    const __m512i less8 = _mm512_load_si512(x->less8 + s * 16);
-    return type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8;
 }
 
-// Adds a stretch's integer sums, which for Q6_K are those of the halves, to the partial sums.
+// The integer sums of both halves of a stretch's groups for `rows` weight rows and one row of activations.
+INLINE void stretch_sums(owl2_type type, const size_t rows, const stretch *w, const prepared_row *x, size_t s,
+                         __m512i sum[][2]) {
+#pragma unroll
+    for (size_t j = 0; j < rows; j++) begin_sums(type, x, s, sum[j]);
+#pragma unroll
+    for (size_t i = 0; i < 8; i++) {
+        const size_t half = i % 2, d = 4 * half + i / 2;  // in turn: two short chains of additions
+        const __m512i four = _mm512_load_si512(x->q + s * 512 + 64 * d);
+#pragma unroll
+        for (size_t j = 0; j < rows; j++) sum[j][half] = _mm512_dpbusd_epi32(sum[j][half], w[j].v[d], four);
+    }
+}
+
+// Adds the sums of both halves of a stretch to the partial sums.
 INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2], const prepared_row *x, size_t s,
                           __m512 partial) {
     const __m512 factor = _mm512_load_ps(x->scale + s * 16);
-    __m512 total = _mm512_cvtepi32_ps(sum[0]);
+    __m512 total;
     if (type == OWL2_Q6_K)  // exact: whole numbers below 2^24
-        total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[1]), w->half_scale[1], _mm512_mul_ps(total, w->half_scale[0]));
+        total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[1]), w->half_scale[1],
+                                _mm512_mul_ps(_mm512_cvtepi32_ps(sum[0]), w->half_scale[0]));
+    else
+        total = _mm512_cvtepi32_ps(_mm512_add_epi32(sum[0], sum[1]));
     partial = _mm512_fmadd_ps(total, _mm512_mul_ps(w->scale, factor), partial);
     if (type == OWL2_Q4_K) {
         const __m512 less8 = _mm512_cvtepi32_ps(_mm512_load_si512(x->less8 + s * 16));
@@ -87,18 +104,27 @@ INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2]
 }
 
 // Adds one stretch of a weight row to the partial sums of one row of activations.
-INLINE __m512 row_stretch(owl2_type type, const char *at, const prepared_row *x, size_t s, __m512 partial) {
-    stretch w;
-    load_stretch(type, at, &w);
-    __m512i sum[2] = {start(type, x, s, 0), type == OWL2_Q6_K ? start(type, x, s, 1) : _mm512_setzero_si512()};
-#pragma unroll
-    for (size_t d = 0; d < 4; d++)
-#pragma unroll
-        for (size_t half = 0; half < 2; half++)
-            sum[half] = _mm512_dpbusd_epi32(
-                sum[half], w.v[4 * half + d], _mm512_load_si512(x->q + s * 512 + 256 * half + 64 * d));
-    if (type != OWL2_Q6_K) sum[0] = _mm512_add_epi32(sum[0], sum[1]);
-    return add_stretch(type, &w, sum, x, s, partial);
+INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_row *x, size_t s, __m512 partial) {
+    stretch weights;
+    load_stretch(type, w, &weights);
+    __m512i sum[1][2];
+    stretch_sums(type, 1, &weights, x, s, sum);
+    return add_stretch(type, &weights, sum[0], x, s, partial);
+}
+
+// Adds one stretch of two weight rows to the partial sums of m rows of activations.
+INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const char *x, size_t m, size_t k, size_t s,
+                         const int first, __m512 *partial0, __m512 *partial1) {
+    stretch weights[2];
+    load_stretch(type, w0, weights);
+    load_stretch(type, w1, weights + 1);
+    for (size_t i = 0; i < m; i++, x += owl2_prepared_bytes(k)) {
+        const prepared_row row = prepared_row_at(x, k);
+        __m512i sum[2][2];
+        stretch_sums(type, 2, weights, &row, s, sum);
+        partial0[i] = add_stretch(type, weights, sum[0], &row, s, first ? _mm512_setzero_ps() : partial0[i]);
+        partial1[i] = add_stretch(type, weights + 1, sum[1], &row, s, first ? _mm512_setzero_ps() : partial1[i]);
+    }
 }
 
 // One row of activations with n rows of weights.
@@ -122,54 +148,31 @@ INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size
     }
 }
 
-// Adds one stretch of two weight rows to the partial sums of m rows of activations.
-INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const char *x, size_t m, size_t k, size_t s,
-                         __m512 *partial0, __m512 *partial1) {
-    stretch a, b;
-    load_stretch(type, w0, &a);
-    load_stretch(type, w1, &b);
-    const size_t bytes = owl2_prepared_bytes(k);
-    for (size_t i = 0; i < m; i++, x += bytes) {
-        const prepared_row row = prepared_row_at(x, k);
-        __m512i sum_a[2], sum_b[2];
-        sum_a[0] = sum_b[0] = start(type, &row, s, 0);
-        if (type == OWL2_Q6_K) sum_a[1] = sum_b[1] = start(type, &row, s, 1);
-#pragma unroll
-        for (size_t d = 0; d < 8; d++) {
-            const size_t half = type == OWL2_Q6_K ? d / 4 : 0;
-            const __m512i four = _mm512_load_si512(row.q + s * 512 + 64 * d);
-            sum_a[half] = _mm512_dpbusd_epi32(sum_a[half], a.v[d], four);
-            sum_b[half] = _mm512_dpbusd_epi32(sum_b[half], b.v[d], four);
-        }
-        partial0[i] = add_stretch(type, &a, sum_a, &row, s, partial0[i]);
-        partial1[i] = add_stretch(type, &b, sum_b, &row, s, partial1[i]);
-    }
-}
-
 // A tile of outputs: m rows of activations with n rows of weights, at most TILE_ROWS and TILE_OUTPUTS. The weights that
 // stand `ahead` bytes further are fetched meanwhile.
 INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
                  size_t y_stride, size_t ahead) {
     __m512 partial[TILE_OUTPUTS][TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
-    for (size_t j = 0; j < TILE_OUTPUTS; j++)
+    for (size_t j = n; j < TILE_OUTPUTS; j++)
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
     const size_t bytes = stretch_bytes(type), stretches = k / 512, rest = k % 512 * bytes / 512;
     const size_t row_bytes = stretches * bytes + rest;
     for (size_t s = 0; s < stretches + (rest > 0); s++, w += bytes)
         for (size_t j = 0; j < n; j += 2) {
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
+            for (size_t line = 0; ahead && line < (s < stretches ? bytes : rest); line += 64) {
+                _mm_prefetch(w0 + ahead + line, _MM_HINT_T1);
+                _mm_prefetch(w1 + ahead + line, _MM_HINT_T1);
+            }
             char padded[2][16 * 34];
             if (s == stretches) {
-                __builtin_memset(padded, 0, sizeof padded);
+                __builtin_memset(padded[0] + rest, 0, bytes - rest);
+                __builtin_memset(padded[1] + rest, 0, bytes - rest);
                 w0 = __builtin_memcpy(padded[0], w0, rest);
                 w1 = __builtin_memcpy(padded[1], w1, rest);
-            } else if (ahead) {
-                for (size_t line = 0; line < bytes; line += 64) {
-                    _mm_prefetch(w0 + ahead + line, _MM_HINT_T1);
-                    _mm_prefetch(w1 + ahead + line, _MM_HINT_T1);
-                }
             }
-            pair_stretch(type, w0, w1, x, m, k, s, partial[j], partial[j + 1]);
+            if (s == 0) pair_stretch(type, w0, w1, x, m, k, s, 1, partial[j], partial[j + 1]);
+            else pair_stretch(type, w0, w1, x, m, k, s, 0, partial[j], partial[j + 1]);
         }
     const __mmask16 outputs = (__mmask16)((1u << n) - 1);
     const __m512 biases = bias ? _mm512_maskz_loadu_ps(outputs, bias) : _mm512_setzero_ps();

@@ -55,14 +55,16 @@ struct AbstractorAttention: Sendable {
         let k = key(compute.adding(keyPositions, toEveryGroupOf: keyValues))
         let v = value(keyValues)
         let keyRows = keyPositions.rowCount, queryRows = configuration.queryCount
-        let groups = (0..<queries.rowCount / queryRows).map { picture in
-            let pages = KeyValuePages(headCount: heads, headDimension: dimension, type: .f32)
-            compute.append(
-                NewKeyValues(
-                    rowCount: keyRows, keys: k.row(picture * keyRows), values: v.row(picture * keyRows),
-                    rowStride: k.columnCount, headStride: dimension), to: pages)
-            return AttentionGroup(
-                rows: picture * queryRows..<(picture + 1) * queryRows, pages: pages, visibleKeys: keyRows,
+        let new = (0..<queries.rowCount / queryRows).map { picture in
+            NewKeyValues(
+                pages: KeyValuePages(headCount: heads, headDimension: dimension, type: .f32), rowCount: keyRows,
+                keys: k.row(picture * keyRows), values: v.row(picture * keyRows), rowStride: k.columnCount,
+                headStride: dimension)
+        }
+        compute.append(new)
+        let groups = new.enumerated().map { picture, new in
+            AttentionGroup(
+                rows: picture * queryRows..<(picture + 1) * queryRows, pages: new.pages, visibleKeys: keyRows,
                 keysPerRow: 0)
         }
         return compute.attention(q, headCount: heads, headStride: dimension, groups: groups)

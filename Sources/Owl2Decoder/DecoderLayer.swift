@@ -43,14 +43,16 @@ struct DecoderAttention: Sendable {
         let values = valueProjection(x, plan.routing)
         rotate(queries, plan)
         rotate(keys, plan)
+        compute.append(
+            plan.runs.map { run in
+                let first = run.rows.lowerBound
+                return NewKeyValues(
+                    pages: run.cache.layers[layer], rowCount: run.rows.count, keys: keys.row(first),
+                    values: values.row(first), rowStride: keys.columnCount, headStride: dimension)
+            })
         let groups = plan.runs.map { run in
-            let pages = run.cache.layers[layer], first = run.rows.lowerBound
-            compute.append(
-                NewKeyValues(
-                    rowCount: run.rows.count, keys: keys.row(first), values: values.row(first),
-                    rowStride: keys.columnCount, headStride: dimension), to: pages)
-            return AttentionGroup(
-                rows: run.rows, pages: pages, visibleKeys: run.firstPosition + 1, keysPerRow: 1)
+            AttentionGroup(
+                rows: run.rows, pages: run.cache.layers[layer], visibleKeys: run.firstPosition + 1, keysPerRow: 1)
         }
         return outputProjection(
             compute.attention(

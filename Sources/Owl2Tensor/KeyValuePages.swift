@@ -92,6 +92,7 @@ package final class KeyValuePages: @unchecked Sendable {
 
 /// Keys and values of new rows: head `h` of a row begins `h * headStride` elements behind the row's begin.
 package struct NewKeyValues {
+    package let pages: KeyValuePages
     let rowCount: Int
     let keys: UnsafePointer<Float>
     let values: UnsafePointer<Float>
@@ -99,14 +100,17 @@ package struct NewKeyValues {
     let headStride: Int
 
     /// - Parameters:
+    ///   - pages: Where they are added.
     ///   - rowCount: How many rows.
     ///   - keys: The first row's keys.
     ///   - values: The first row's values.
     ///   - rowStride: Elements from row to row.
     ///   - headStride: Elements from head to head.
     package init(
-        rowCount: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, rowStride: Int, headStride: Int
+        pages: KeyValuePages, rowCount: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, rowStride: Int,
+        headStride: Int
     ) {
+        self.pages = pages
         self.rowCount = rowCount
         self.keys = keys
         self.values = values
@@ -116,17 +120,23 @@ package struct NewKeyValues {
 }
 
 extension Compute {
-    /// Adds rows to pages.
-    package func append(_ new: NewKeyValues, to pages: KeyValuePages) {
-        let rows = pages.grow(by: new.rowCount), work = new.rowCount * pages.headCount * pages.headDimension
-        guard work >= 1 << 15 else {
-            for head in 0..<pages.headCount { write(new, to: pages, rows, head) }
-            return
+    /// Adds rows to their pages, which are all different.
+    package func append(_ all: [NewKeyValues]) {
+        guard let headCount = all.first?.pages.headCount, let dimension = all.first?.pages.headDimension else { return }
+        let rows = all.map { $0.pages.grow(by: $0.rowCount) }
+        func writeHead(_ task: Int) {
+            write(all[task / headCount], rows[task / headCount], task % headCount)
         }
-        pool.forEach(pages.headCount) { write(new, to: pages, rows, $0) }
+        let taskCount = all.count * headCount, rowCount = rows.reduce(0) { $0 + $1.count }
+        if rowCount * headCount * dimension >= 1 << 15 {
+            pool.forEach(taskCount, writeHead)
+        } else {
+            for task in 0..<taskCount { writeHead(task) }
+        }
     }
 
-    private func write(_ new: NewKeyValues, to pages: KeyValuePages, _ rows: Range<Int>, _ head: Int) {
+    private func write(_ new: NewKeyValues, _ rows: Range<Int>, _ head: Int) {
+        let pages = new.pages
         for (index, row) in rows.enumerated() {
             let (page, slot) = row.quotientAndRemainder(dividingBy: KeyValuePages.pageRowCount)
             let keys = pages.keys(page: page, head: head), values = pages.values(page: page, head: head)

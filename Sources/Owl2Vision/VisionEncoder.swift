@@ -32,15 +32,17 @@ struct VisionAttention: Sendable {
         let heads = configuration.attentionHeadCount, dimension = configuration.headDimension
         let rows = configuration.rowCount
         let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
-        let groups = (0..<x.rowCount / rows).map { image in
-            let pages = KeyValuePages(headCount: heads, headDimension: dimension, type: .f32)
+        let new = (0..<x.rowCount / rows).map { image in
             let first = fused.row(image * rows)
-            compute.append(
-                NewKeyValues(
-                    rowCount: rows, keys: first + dimension, values: first + 2 * dimension,
-                    rowStride: fused.columnCount, headStride: 3 * dimension), to: pages)
-            return AttentionGroup(
-                rows: image * rows..<(image + 1) * rows, pages: pages, visibleKeys: rows, keysPerRow: 0)
+            return NewKeyValues(
+                pages: KeyValuePages(headCount: heads, headDimension: dimension, type: .f32), rowCount: rows,
+                keys: first + dimension, values: first + 2 * dimension, rowStride: fused.columnCount,
+                headStride: 3 * dimension)
+        }
+        compute.append(new)
+        let groups = new.enumerated().map { image, new in
+            AttentionGroup(
+                rows: image * rows..<(image + 1) * rows, pages: new.pages, visibleKeys: rows, keysPerRow: 0)
         }
         return dense(compute.attention(fused, headCount: heads, headStride: 3 * dimension, groups: groups))
     }

@@ -101,10 +101,11 @@ import Testing
         let pages = KeyValuePages(headCount: size.keyHeads, headDimension: size.dimension, type: type)
         // in two parts, as a cache grows
         for part in [0..<total / 2, total / 2..<total] {
-            compute.append(
+            compute.append([
                 NewKeyValues(
-                    rowCount: part.count, keys: k.row(part.lowerBound), values: v.row(part.lowerBound),
-                    rowStride: k.columnCount, headStride: size.dimension), to: pages)
+                    pages: pages, rowCount: part.count, keys: k.row(part.lowerBound), values: v.row(part.lowerBound),
+                    rowStride: k.columnCount, headStride: size.dimension)
+            ])
         }
         let found = compute.attention(
             q, headCount: size.heads, headStride: size.dimension,
@@ -144,8 +145,10 @@ import Testing
         let q = numbers.matrix(50, 64), k = numbers.matrix(50, 64), v = numbers.matrix(50, 64)
         let pages = KeyValuePages(headCount: 2, headDimension: 32, type: .f16)
         let compute = try Compute(threadCount: 2)
-        compute.append(
-            NewKeyValues(rowCount: 50, keys: k.elements, values: v.elements, rowStride: 64, headStride: 32), to: pages)
+        compute.append([
+            NewKeyValues(
+                pages: pages, rowCount: 50, keys: k.elements, values: v.elements, rowStride: 64, headStride: 32)
+        ])
         let all = compute.attention(
             q, headCount: 2, headStride: 32,
             groups: [AttentionGroup(rows: 0..<50, pages: pages, visibleKeys: 1, keysPerRow: 1)])
@@ -157,6 +160,39 @@ import Testing
         }
     }
 
+    @Test("Rows of several sequences go to their own pages", arguments: [8, 1024]) func sequences(dimension: Int) throws {
+        var numbers = TestNumbers(14)
+        let compute = try Compute(threadCount: 2), headCount = 3, lengths = [1, 70, 12]
+        let k = numbers.matrix(lengths.reduce(0, +), headCount * dimension)
+        let v = numbers.matrix(k.rowCount, k.columnCount)
+        var first = 0
+        let new = lengths.map { length in
+            defer { first += length }
+            return NewKeyValues(
+                pages: KeyValuePages(headCount: headCount, headDimension: dimension, type: .f32), rowCount: length,
+                keys: k.row(first), values: v.row(first), rowStride: k.columnCount, headStride: dimension)
+        }
+        compute.append(new)
+        #expect(new.map { $0.pages.count } == lengths)
+        first = 0
+        for (pages, length) in zip(new.map { $0.pages }, lengths) {
+            for row in 0..<length {
+                for head in 0..<headCount {
+                    let (page, slot) = (row / KeyValuePages.pageRowCount, row % KeyValuePages.pageRowCount)
+                    let keys = pages.keys(page: page, head: head).assumingMemoryBound(to: Float.self)
+                    let values = pages.values(page: page, head: head).assumingMemoryBound(to: Float.self)
+                    let (key, value) = (k.row(first + row) + head * dimension, v.row(first + row) + head * dimension)
+                    #expect(
+                        (0..<dimension).allSatisfy {
+                            keys[$0 * KeyValuePages.pageRowCount + slot] == key[$0]
+                                && values[slot * dimension + $0] == value[$0]
+                        })
+                }
+            }
+            first += length
+        }
+    }
+
     @Test("Truncated pages are as if the rows had never been there") func truncation() throws {
         let compute = try Compute(threadCount: 2)
         var numbers = TestNumbers(11)
@@ -164,9 +200,11 @@ import Testing
         let pages = KeyValuePages(headCount: 1, headDimension: 8, type: .f32)
         for rows in [other, k] {
             pages.truncate(to: 0)
-            compute.append(
-                NewKeyValues(rowCount: 100, keys: rows.elements, values: rows.elements, rowStride: 8, headStride: 8),
-                to: pages)
+            compute.append([
+                NewKeyValues(
+                    pages: pages, rowCount: 100, keys: rows.elements, values: rows.elements, rowStride: 8,
+                    headStride: 8)
+            ])
         }
         #expect(pages.count == 100)
         let keys = pages.keys(page: 1, head: 0).assumingMemoryBound(to: Float.self)
