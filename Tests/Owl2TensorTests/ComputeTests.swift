@@ -160,7 +160,8 @@ import Testing
         }
     }
 
-    @Test("Rows of several sequences go to their own pages", arguments: [8, 1024]) func sequences(dimension: Int) throws {
+    @Test("Rows of several sequences go to their own pages", arguments: [8, 1024])
+    func sequences(dimension: Int) throws {
         var numbers = TestNumbers(14)
         let compute = try Compute(threadCount: 2), headCount = 3, lengths = [1, 70, 12]
         let k = numbers.matrix(lengths.reduce(0, +), headCount * dimension)
