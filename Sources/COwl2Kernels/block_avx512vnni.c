@@ -112,7 +112,7 @@ INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_row *x, 
     return add_stretch(type, &weights, sum[0], x, s, partial);
 }
 
-// Adds one stretch of two weight rows to the partial sums of m rows of activations.
+// Adds one stretch of two weight rows to the partial sums of m rows of activations, or sets them if it is the first.
 INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const char *x, size_t m, size_t k, size_t s,
                          const int first, __m512 *partial0, __m512 *partial1) {
     stretch weights[2];
