@@ -3,7 +3,6 @@
 // w's sign to x, and widens each step.
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <stddef.h>
 
 #include "blocks.h"
 #include "owl2_block_kernels.h"

@@ -6,7 +6,6 @@
 // blocks of weights are brought into it in registers, for one row of activations or for a tile of them.
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <stddef.h>
 
 #include "blocks.h"
 #include "owl2_block_kernels.h"
@@ -130,7 +129,8 @@ INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const c
 // One row of activations with n rows of weights.
 INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size_t k, const float *bias, float *y) {
     const prepared_row row = prepared_row_at(x, k);
-    const size_t bytes = stretch_bytes(type), stretches = k / 512, rest = k % 512 * bytes / 512;
+    const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
+    const size_t stretches = k / 512;
     for (size_t j = 0; j < n; j++) {
         __m512 partial = _mm512_setzero_ps();
         for (size_t s = 0; s < stretches; s++, w += bytes) {
@@ -155,7 +155,8 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
     __m512 partial[TILE_OUTPUTS][TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
     for (size_t j = n; j < TILE_OUTPUTS; j++)
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
-    const size_t bytes = stretch_bytes(type), stretches = k / 512, rest = k % 512 * bytes / 512;
+    const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
+    const size_t stretches = k / 512;
     const size_t row_bytes = stretches * bytes + rest;
     for (size_t s = 0; s < stretches + (rest > 0); s++, w += bytes)
         for (size_t j = 0; j < n; j += 2) {
@@ -187,7 +188,7 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
 INLINE void product_of(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
                        float *y, size_t y_stride) {
     if (m == 1) return one_row(type, x, w, n, k, bias, y);
-    const size_t bytes = owl2_prepared_bytes(k), row_bytes = stretch_bytes(type) * k / 512;
+    const size_t bytes = owl2_prepared_bytes(k), row_bytes = owl2_bytes_of_groups(type, k / OWL2_GROUP);
     size_t block = BLOCK_BYTES / bytes / TILE_ROWS * TILE_ROWS;
     if (block < TILE_ROWS) block = TILE_ROWS;
     for (size_t first = 0; first < m; first += block) {

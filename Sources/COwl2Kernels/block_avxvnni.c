@@ -1,7 +1,6 @@
 // Kernels for blocks with AVX-VNNI: vpdpbusd on 256 bits, for processors without AVX-512.
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <stddef.h>
 
 #include "blocks.h"
 #include "owl2_block_kernels.h"

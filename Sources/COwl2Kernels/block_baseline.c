@@ -1,6 +1,4 @@
 // Kernels for blocks with what every processor of the architecture has: SSE2 on x86-64, NEON on arm64.
-#include <stddef.h>
-
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"

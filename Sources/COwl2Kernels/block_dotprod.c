@@ -1,7 +1,5 @@
 // Kernels for blocks with NEON and its dot product (Armv8.2).
 #if defined(__aarch64__)
-#include <stddef.h>
-
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"

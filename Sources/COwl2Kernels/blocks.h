@@ -42,6 +42,16 @@ typedef struct {
 _Static_assert(sizeof(owl2_block_q8_0) == 34 && sizeof(owl2_block_q4_0) == 18, "blocks of 32");
 _Static_assert(sizeof(owl2_block_q4_k) == 144 && sizeof(owl2_block_q6_k) == 210, "blocks of 256");
 
+// Bytes of neighbouring groups of 32 elements, whole blocks of them.
+static inline size_t owl2_bytes_of_groups(owl2_type type, size_t groups) {
+    switch (type) {
+    case OWL2_Q8_0: return groups * sizeof(owl2_block_q8_0);
+    case OWL2_Q4_0: return groups * sizeof(owl2_block_q4_0);
+    case OWL2_Q4_K: return groups / 8 * sizeof(owl2_block_q4_k);
+    default: return groups / 8 * sizeof(owl2_block_q6_k);
+    }
+}
+
 // The 6-bit scales and minimums of 8 groups: the first four have the low bits of bytes 0 ... 3 and 4 ... 7; the others
 // have four bits in a half of bytes 8 ... 11 and the rest on top of the first.
 static inline void owl2_q4_k_groups(const uint8_t packed[12], uint8_t scales[8], uint8_t minimums[8]) {
