@@ -127,7 +127,8 @@ import Testing
             .q8_0: [(2..<34, 0x80)], .q4_0: [(2..<18, 0)], .q4_k: [(4..<144, 0xFF)],
             .q6_k: [(0..<192, 0), (192..<208, 0x80)],
         ]
-        var bytes = Self.weights(&numbers, size, type).storage.bytes.map { $0 }
+        let random = Self.weights(&numbers, size, type)
+        var bytes = withExtendedLifetime(random) { Array(random.storage.bytes) }
         for block in stride(from: 0, to: bytes.count, by: type.blockByteCount) {
             for (range, byte) in try #require(extremes[type]) {
                 for index in range { bytes[block + index] = byte }
