@@ -27,7 +27,6 @@ enum { TILE_ROWS = 32, TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH =
 static size_t place(size_t g, size_t i) { return i / 4 * 64 + g * 4 + i % 4; }
 
 static void prepare(const float *x, size_t k, void *row) {
-    prepared_row p = prepared_row_at(row, k);
     size_t groups = k / OWL2_GROUP, padded = owl2_stretches(k) * 16;
     for (size_t group = 0; group < padded; group++) {
         __m512 a = _mm512_setzero_ps(), b = a;
@@ -38,14 +37,15 @@ static void prepare(const float *x, size_t k, void *row) {
         __m512 inverse = _mm512_set1_ps(most > OWL2_LEAST_MAGNITUDE ? 127 / most : 0);
         __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
         if (bits >= 0x7f800000) low = high = _mm512_setzero_si512();
-        int8_t *q = p.q + group / 16 * 512 + place(group % 16, 0);
+        prepared_stretch *to = (prepared_stretch *)row + group / 16;
+        const size_t g = group % 16;
         const __m512i step = _mm512_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112, 0, 0, 0, 0, 0, 0, 0, 0);
         __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(high), _mm512_cvtsepi32_epi8(low));
-        _mm256_i32scatter_epi32(q, _mm512_castsi512_si256(step), bytes, 4);
-        p.scale[group] = most / 127;
+        _mm256_i32scatter_epi32(to->q + place(g, 0), _mm512_castsi512_si256(step), bytes, 4);
+        to->scale[g] = most / 127;
         int32_t first = _mm512_reduce_add_epi32(low), second = _mm512_reduce_add_epi32(high);
-        p.less8[group] = -8 * (first + second);
-        p.less_halves[2 * group] = (int16_t)-first, p.less_halves[2 * group + 1] = (int16_t)-second;
+        to->less8[g] = -8 * (first + second);
+        to->less_halves[g][0] = (int16_t)-first, to->less_halves[g][1] = (int16_t)-second;
     }
 }
 
@@ -58,36 +58,36 @@ INLINE float sum_partials(__m512 v) {
 }
 
 // Where the sums of the first and of the last halves of a stretch's groups begin: what takes back the weights' offset.
-INLINE void begin_sums(owl2_type type, const prepared_row *x, size_t s, __m512i sum[2]) {
+INLINE void begin_sums(owl2_type type, const prepared_stretch *x, __m512i sum[2]) {
     sum[0] = sum[1] = _mm512_setzero_si512();
     if (type == OWL2_Q6_K) {
-        const __m512i pairs = _mm512_load_si512(x->less_halves + s * 32);
+        const __m512i pairs = _mm512_load_si512(x->less_halves);
         sum[0] = _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 11);
         sum[1] = _mm512_and_si512(_mm512_srai_epi32(pairs, 11), _mm512_set1_epi32(-32));
     } else if (type != OWL2_Q4_K) {
-        const __m512i less8 = _mm512_load_si512(x->less8 + s * 16);
+        const __m512i less8 = _mm512_load_si512(x->less8);
         sum[0] = type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8;
     }
 }
 
 // The integer sums of both halves of a stretch's groups for `rows` weight rows and one row of activations.
-INLINE void stretch_sums(owl2_type type, const size_t rows, const stretch *w, const prepared_row *x, size_t s,
+INLINE void stretch_sums(owl2_type type, const size_t rows, const stretch *w, const prepared_stretch *x,
                          __m512i sum[][2]) {
 #pragma unroll
-    for (size_t j = 0; j < rows; j++) begin_sums(type, x, s, sum[j]);
+    for (size_t j = 0; j < rows; j++) begin_sums(type, x, sum[j]);
 #pragma unroll
     for (size_t i = 0; i < 8; i++) {
         const size_t half = i % 2, d = 4 * half + i / 2;  // in turn: two short chains of additions
-        const __m512i four = _mm512_load_si512(x->q + s * 512 + 64 * d);
+        const __m512i four = _mm512_load_si512(x->q + 64 * d);
 #pragma unroll
         for (size_t j = 0; j < rows; j++) sum[j][half] = _mm512_dpbusd_epi32(sum[j][half], w[j].v[d], four);
     }
 }
 
 // Adds the sums of both halves of a stretch to the partial sums.
-INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2], const prepared_row *x, size_t s,
+INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2], const prepared_stretch *x,
                           __m512 partial) {
-    const __m512 factor = _mm512_load_ps(x->scale + s * 16);
+    const __m512 factor = _mm512_load_ps(x->scale);
     __m512 total;
     if (type == OWL2_Q6_K)  // exact: whole numbers below 2^24
         total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[1]), w->half_scale[1],
@@ -96,39 +96,38 @@ INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2]
         total = _mm512_cvtepi32_ps(_mm512_add_epi32(sum[0], sum[1]));
     partial = _mm512_fmadd_ps(total, _mm512_mul_ps(w->scale, factor), partial);
     if (type == OWL2_Q4_K) {
-        const __m512 less8 = _mm512_cvtepi32_ps(_mm512_load_si512(x->less8 + s * 16));
+        const __m512 less8 = _mm512_cvtepi32_ps(_mm512_load_si512(x->less8));
         partial = _mm512_fmadd_ps(_mm512_mul_ps(less8, factor), w->minimum, partial);
     }
     return partial;
 }
 
 // Adds one stretch of a weight row to the partial sums of one row of activations.
-INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_row *x, size_t s, __m512 partial) {
+INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_stretch *x, __m512 partial) {
     stretch weights;
     load_stretch(type, w, &weights);
     __m512i sum[1][2];
-    stretch_sums(type, 1, &weights, x, s, sum);
-    return add_stretch(type, &weights, sum[0], x, s, partial);
+    stretch_sums(type, 1, &weights, x, sum);
+    return add_stretch(type, &weights, sum[0], x, partial);
 }
 
 // Adds one stretch of two weight rows to the partial sums of m rows of activations, or sets them if it is the first.
-INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const char *x, size_t m, size_t k, size_t s,
-                         const int first, __m512 *partial0, __m512 *partial1) {
+INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const prepared_stretch *x, size_t m,
+                         size_t x_bytes, const int first, __m512 *partial0, __m512 *partial1) {
     stretch weights[2];
     load_stretch(type, w0, weights);
     load_stretch(type, w1, weights + 1);
-    for (size_t i = 0; i < m; i++, x += owl2_prepared_bytes(k)) {
-        const prepared_row row = prepared_row_at(x, k);
+    for (size_t i = 0; i < m; i++, x = owl2_prepared_row(x, 1, x_bytes)) {
         __m512i sum[2][2];
-        stretch_sums(type, 2, weights, &row, s, sum);
-        partial0[i] = add_stretch(type, weights, sum[0], &row, s, first ? _mm512_setzero_ps() : partial0[i]);
-        partial1[i] = add_stretch(type, weights + 1, sum[1], &row, s, first ? _mm512_setzero_ps() : partial1[i]);
+        stretch_sums(type, 2, weights, x, sum);
+        partial0[i] = add_stretch(type, weights, sum[0], x, first ? _mm512_setzero_ps() : partial0[i]);
+        partial1[i] = add_stretch(type, weights + 1, sum[1], x, first ? _mm512_setzero_ps() : partial1[i]);
     }
 }
 
 // One row of activations with n rows of weights.
-INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size_t k, const float *bias, float *y) {
-    const prepared_row row = prepared_row_at(x, k);
+INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, size_t n, size_t k, const float *bias,
+                    float *y) {
     const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
     const size_t stretches = k / 512;
     for (size_t j = 0; j < n; j++) {
@@ -136,12 +135,12 @@ INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size
         for (size_t s = 0; s < stretches; s++, w += bytes) {
 #pragma unroll
             for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(w + PREFETCH + line, _MM_HINT_T1);
-            partial = row_stretch(type, w, &row, s, partial);
+            partial = row_stretch(type, w, x + s, partial);
         }
         if (rest) {
             char padded[16 * 34] = {0};
             __builtin_memcpy(padded, w, rest);
-            partial = row_stretch(type, padded, &row, stretches, partial);
+            partial = row_stretch(type, padded, x + stretches, partial);
             w += rest;
         }
         y[j] = sum_partials(partial) + (bias ? bias[j] : 0);
@@ -150,8 +149,8 @@ INLINE void one_row(owl2_type type, const void *x, const char *w, size_t n, size
 
 // A tile of outputs: m rows of activations with n rows of weights, at most TILE_ROWS and TILE_OUTPUTS. The weights that
 // stand `ahead` bytes further are fetched meanwhile.
-INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
-                 size_t y_stride, size_t ahead) {
+INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
+                 float *y, size_t y_stride, size_t ahead) {
     __m512 partial[TILE_OUTPUTS][TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
     for (size_t j = n; j < TILE_OUTPUTS; j++)
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
@@ -172,8 +171,8 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
                 w0 = __builtin_memcpy(padded[0], w0, rest);
                 w1 = __builtin_memcpy(padded[1], w1, rest);
             }
-            if (s == 0) pair_stretch(type, w0, w1, x, m, k, s, 1, partial[j], partial[j + 1]);
-            else pair_stretch(type, w0, w1, x, m, k, s, 0, partial[j], partial[j + 1]);
+            if (s == 0) pair_stretch(type, w0, w1, x + s, m, owl2_prepared_bytes(k), 1, partial[j], partial[j + 1]);
+            else pair_stretch(type, w0, w1, x + s, m, owl2_prepared_bytes(k), 0, partial[j], partial[j + 1]);
         }
     const __mmask16 outputs = (__mmask16)((1u << n) - 1);
     const __m512 biases = bias ? _mm512_maskz_loadu_ps(outputs, bias) : _mm512_setzero_ps();
@@ -185,33 +184,8 @@ INLINE void tile(owl2_type type, const char *x, size_t m, const char *w, size_t 
     }
 }
 
-INLINE void product_of(owl2_type type, const char *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
-                       float *y, size_t y_stride) {
-    if (m == 1) return one_row(type, x, w, n, k, bias, y);
-    const size_t bytes = owl2_prepared_bytes(k), row_bytes = owl2_bytes_of_groups(type, k / OWL2_GROUP);
-    size_t block = BLOCK_BYTES / bytes / TILE_ROWS * TILE_ROWS;
-    if (block < TILE_ROWS) block = TILE_ROWS;
-    for (size_t first = 0; first < m; first += block) {
-        const size_t last = first + block < m ? first + block : m;
-        for (size_t j = 0; j < n; j += TILE_OUTPUTS)
-            for (size_t i = first; i < last; i += TILE_ROWS)
-                tile(type, x + i * bytes, last - i < TILE_ROWS ? last - i : TILE_ROWS, w + j * row_bytes,
-                     n - j < TILE_OUTPUTS ? n - j : TILE_OUTPUTS, k, bias ? bias + j : 0, y + i * y_stride + j, y_stride,
-                     i == first ? TILE_OUTPUTS * row_bytes : 0);
-    }
-}
+#include "product_in_tiles.inc"
 
-static void product(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
-                    float *y, size_t y_stride, void *scratch) {
-    (void)scratch;
-    switch (type) {
-    case OWL2_Q8_0: return product_of(OWL2_Q8_0, x, m, w, n, k, bias, y, y_stride);
-    case OWL2_Q4_0: return product_of(OWL2_Q4_0, x, m, w, n, k, bias, y, y_stride);
-    case OWL2_Q4_K: return product_of(OWL2_Q4_K, x, m, w, n, k, bias, y, y_stride);
-    default: return product_of(OWL2_Q6_K, x, m, w, n, k, bias, y, y_stride);
-    }
-}
-
-const owl2_block_kernels owl2_block_kernels_avx512vnni = {"AVX-512 VNNI", place, prepare, owl2_no_scratch, product};
+const owl2_block_kernels owl2_block_kernels_avx512vnni = {"AVX-512 VNNI", place, prepare, product};
 #pragma clang attribute pop
 #endif

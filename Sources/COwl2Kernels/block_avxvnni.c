@@ -9,7 +9,8 @@
 #define BLOCK_TABLE owl2_block_kernels_avxvnni
 #define TABLE_NAME "AVX-VNNI"
 #define OFFSET(type) ((type) == OWL2_Q8_0 ? 128 : (type) == OWL2_Q4_0 ? 8 : 0)
-#define STEP(type, acc, w, x) _mm256_dpbusd_avx_epi32(acc, w, x)
+#define FLIPS(type) 0
+#define STEP(type, acc, w, d, x) _mm256_dpbusd_avx_epi32(acc, (w)->v[d], x)
 #define FINISH(type, acc) (acc)
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)

@@ -6,21 +6,22 @@
 #include "prepared.h"
 
 static void prepare(const float *x, size_t k, void *row) {
-    prepared_row p = prepared_row_at(row, k);
     __builtin_memset(row, 0, owl2_prepared_bytes(k));
     for (size_t group = 0; group < k / OWL2_GROUP; group++) {
         const float *values = x + group * OWL2_GROUP;
+        prepared_stretch *to = (prepared_stretch *)row + group / 16;
+        const size_t g = group % 16;
         float most = 0;
         for (size_t i = 0; i < OWL2_GROUP; i++)
             most = !isfinite(values[i]) ? NAN : fabsf(values[i]) > most ? fabsf(values[i]) : most;
-        p.scale[group] = most / 127;
+        to->scale[g] = most / 127;
         float inverse = most > OWL2_LEAST_MAGNITUDE ? 127 / most : 0;
         for (size_t i = 0; i < OWL2_GROUP; i++) {
             float scaled = isfinite(values[i]) ? rintf(values[i] * inverse) : 0;
             int8_t q = scaled > 127 ? 127 : scaled < -127 ? -127 : (int8_t)scaled;
-            p.q[group / 16 * 512 + owl2_place_by_halves(group % 16, i)] = q;
-            p.less8[group] -= 8 * q;
-            p.less_halves[2 * group + i / 16] -= q;
+            to->q[owl2_place_by_halves(g, i)] = q;
+            to->less8[g] -= 8 * q;
+            to->less_halves[g][i / 16] -= q;
         }
     }
 }
@@ -63,23 +64,23 @@ static group_of_weights group_at(owl2_type type, const void *w, size_t index) {
 }
 
 static void product(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
-                    float *y, size_t y_stride, void *scratch) {
-    (void)scratch;
+                    float *y, size_t y_stride) {
     size_t groups = k / OWL2_GROUP;
     for (size_t i = 0; i < m; i++) {
-        prepared_row p = prepared_row_at((char *)x + i * owl2_prepared_bytes(k), k);
+        const prepared_stretch *row = owl2_prepared_row(x, i, owl2_prepared_bytes(k));
         for (size_t j = 0; j < n; j++) {
             float partial[16] = {0};
             for (size_t group = 0; group < groups; group++) {
                 const group_of_weights weights = group_at(type, w, j * groups + group);
-                float *to = partial + group % 16;
+                const prepared_stretch *p = row + group / 16;
+                const size_t g = group % 16;
                 int sum = 0;
                 for (size_t e = 0; e < 32; e++)
                     sum += weights.half_scale[e / 16] * weights.q[e] *
-                           p.q[group / 16 * 512 + owl2_place_by_halves(group % 16, e)];
-                *to = fmaf((float)sum, weights.scale * p.scale[group], *to);
+                           p->q[owl2_place_by_halves(g, e)];
+                partial[g] = fmaf((float)sum, weights.scale * p->scale[g], partial[g]);
                 if (type == OWL2_Q4_K)
-                    *to = fmaf((float)p.less8[group] * p.scale[group], weights.minimum / 8, *to);
+                    partial[g] = fmaf((float)p->less8[g] * p->scale[g], weights.minimum / 8, partial[g]);
             }
             for (size_t width = 8; width; width /= 2)
                 for (size_t c = 0; c < width; c++) partial[c] += partial[c + width];
@@ -88,4 +89,4 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
     }
 }
 
-const owl2_block_kernels owl2_block_kernels_reference = {"reference", owl2_place_by_halves, prepare, owl2_no_scratch, product};
+const owl2_block_kernels owl2_block_kernels_reference = {"reference", owl2_place_by_halves, prepare, product};

@@ -92,12 +92,9 @@ extension Compute {
                 type, x.row(rows.lowerBound), x.columnCount, rows.count, w, outputs.count, weight.columnCount, bias,
                 target, y.columnCount)
         }
-        let scratchByteCount = blockKernels.scratch_bytes(rows.count, weight.columnCount)
-        let scratch = scratchByteCount > 0 ? WorkingMemory.allocate(byteCount: scratchByteCount) : nil
-        defer { scratch.map { WorkingMemory.deallocate($0, byteCount: scratchByteCount) } }
         blockKernels.product(
             type, prepared.row(rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
-            y.columnCount, scratch)
+            y.columnCount)
     }
 
     /// For one row about 256 kB of weights a task; for many rows a few panels, of which the kernel fetches the next while

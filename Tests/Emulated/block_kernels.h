@@ -19,8 +19,7 @@ static float *block_product(const owl2_block_kernels *kernels, owl2_type type, c
     const size_t y_stride = size.n + 2;
     const void *rows = prepared(kernels, x, size.m, size.k);
     float *y = floats((size.m - 1) * y_stride + size.n);
-    void *scratch = guarded((kernels->scratch_bytes(size.m, size.k) + 63) / 64 * 64);
-    kernels->product(type, rows, size.m, w, size.n, size.k, bias, y, y_stride, scratch);
+    kernels->product(type, rows, size.m, w, size.n, size.k, bias, y, y_stride);
     return y;
 }
 
@@ -43,17 +42,19 @@ static void test_prepare(const owl2_block_kernels *kernels) {
         const char *found = prepared(kernels, x, 3, k), *expected = prepared(block_twin, x, 3, k);
         for (size_t row = 0; row < 3; row++) {
             begin_case("row %zu of %zu columns", row, k);
-            const size_t start = row * owl2_prepared_bytes(k);
-            const prepared_row a = prepared_row_at(found + start, k), b = prepared_row_at(expected + start, k);
+            const size_t bytes = owl2_prepared_bytes(k);
+            const prepared_stretch *a = owl2_prepared_row(found, row, bytes), *b = owl2_prepared_row(expected, row, bytes);
             int8_t in_order[2][32];
-            for (size_t group = 0; group < 16 * stretches; group++) {
-                for (size_t e = 0; e < 32; e++) {
-                    in_order[0][e] = a.q[group / 16 * 512 + kernels->place(group % 16, e)];
-                    in_order[1][e] = b.q[group / 16 * 512 + block_twin->place(group % 16, e)];
+            for (size_t s = 0; s < stretches; s++) {
+                for (size_t g = 0; g < 16; g++) {
+                    for (size_t e = 0; e < 32; e++) {
+                        in_order[0][e] = a[s].q[kernels->place(g, e)];
+                        in_order[1][e] = b[s].q[block_twin->place(g, e)];
+                    }
+                    expect_bytes(in_order[0], in_order[1], 32);
                 }
-                expect_bytes(in_order[0], in_order[1], 32);
+                expect_bytes(a[s].scale, b[s].scale, OWL2_STRETCH_BYTES - 512);  // and the sums behind
             }
-            expect_bytes(a.scale, b.scale, stretches * (OWL2_STRETCH_BYTES - 512));  // and the sums behind
         }
     }
     finish();

@@ -49,13 +49,13 @@ import Testing
     /// The bytes of each prepared row, with the elements in the order of the columns instead of the table's own.
     static func inOrder(_ prepared: [UInt64], _ kernels: owl2_block_kernels, _ columns: Int) -> [[UInt8]] {
         let bytes = prepared.withUnsafeBytes { Array($0) }, rowByteCount = owl2_prepared_bytes(columns)
-        let elementCount = owl2_stretches(columns) * 512
+        let stretchByteCount = OWL2_STRETCH_BYTES
         return stride(from: 0, to: bytes.count, by: rowByteCount).map { start in
-            let row = bytes[start..<start + rowByteCount]
-            let elements = (0..<elementCount).map { element in
-                row[start + element / 512 * 512 + kernels.place(element % 512 / 32, element % 32)]
+            (0..<owl2_stretches(columns)).flatMap { stretch in
+                let stretch = Array(bytes[(start + stretch * stretchByteCount)...].prefix(stretchByteCount))
+                let elements = (0..<512).map { stretch[kernels.place($0 / 32, $0 % 32)] }
+                return elements + stretch.dropFirst(512)
             }
-            return elements + row.dropFirst(elementCount)
         }
     }
 
@@ -65,19 +65,14 @@ import Testing
     ) -> Matrix {
         let y = Matrix(uninitializedRows: rows, columns: weight.rowCount)
         let bytes = UnsafeMutableRawPointer.allocate(byteCount: prepared.count * 8, alignment: 64)
-        let scratch = UnsafeMutableRawPointer.allocate(
-            byteCount: kernels.scratch_bytes(rows, weight.columnCount), alignment: 64)
-        defer {
-            bytes.deallocate()
-            scratch.deallocate()
-        }
+        defer { bytes.deallocate() }
         prepared.withUnsafeBytes { source in
             UnsafeMutableRawBufferPointer(start: bytes, count: source.count).copyMemory(from: source)
         }
         withOptionalPointer(bias) { bias in
             kernels.product(
                 weight.elementType.kernelType, bytes, rows, weight.row(0), weight.rowCount, weight.columnCount, bias,
-                y.elements, y.columnCount, scratch)
+                y.elements, y.columnCount)
         }
         return y
     }

@@ -1,13 +1,13 @@
 // Kernels for weights in GGUF's blocks (Q8_0, Q4_0, Q4_K, Q6_K): activations are quantised to bytes, products are summed
 // as integers inside a group of 32 and as Float32 over the groups.
 //
-// A prepared row holds the activations of k columns (a multiple of 32), in stretches of 512:
+// A prepared row holds the activations of k columns (a multiple of 32), in stretches of 512, one behind the other:
 //
-//   int8_t q[stretches][512]    x / scale, rounded, at most 127 in magnitude, in the order of the table's `place`
-//   float scale[stretches][16]  of each group: max |x| / 127; NaN where the group has an element that is not finite
-//   int32_t less8[stretches][16]  -8 times the sum of each group's q: what an offset of the weights' numbers by 8 adds to
-//                               a product, taken back
-//   int16_t less_halves[stretches][16][2]  minus the sums of each group's first 16 and last 16 q
+//   int8_t q[512]               x / scale, rounded, at most 127 in magnitude, in the order of the table's `place`
+//   float scale[16]             of each group: max |x| / 127; NaN where the group has an element that is not finite
+//   int32_t less8[16]           -8 times the sum of each group's q: what an offset of the weights' numbers by 8 adds to a
+//                               product, taken back
+//   int16_t less_halves[16][2]  minus the sums of each group's first 16 and last 16 q
 //
 // Groups behind the row's end are zeros. For every output the sum has one order, whatever the instruction set and the
 // number of rows: 16 partial sums, of which number c adds the groups c, c + 16, c + 32 ... in turn by
@@ -27,8 +27,8 @@ enum { OWL2_STRETCH_GROUPS = 16, OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704 };
 // The number of stretches of k columns.
 static inline size_t owl2_stretches(size_t k) { return (k + 511) / 512; }
 
-// Bytes of a prepared row of k columns, a multiple of 64.
-static inline size_t owl2_prepared_bytes(size_t k) { return owl2_stretches(k) * OWL2_STRETCH_BYTES; }
+// Bytes of a prepared row of k columns: an odd multiple of 64, so that the rows' lines are spread over all sets of a cache.
+static inline size_t owl2_prepared_bytes(size_t k) { return (owl2_stretches(k) * OWL2_STRETCH_BYTES / 64 | 1) * 64; }
 
 typedef struct {
     const char *name;
@@ -39,13 +39,10 @@ typedef struct {
     // Prepares the k activations at x.
     void (*prepare)(const float *x, size_t k, void *row);
 
-    // Bytes of scratch that `product` needs for m rows of k columns, to be aligned to 64.
-    size_t (*scratch_bytes)(size_t m, size_t k);
-
     // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`.
-    // bias may be NULL. scratch has scratch_bytes(m, k).
+    // bias may be NULL.
     void (*product)(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
-                    float *y, size_t y_stride, void *scratch);
+                    float *y, size_t y_stride);
 } owl2_block_kernels;
 
 // The table of an instruction set, or NULL if the kernels of it were not built or this machine lacks it.
