@@ -39,8 +39,8 @@ typedef struct {
     // Prepares the k activations at x.
     void (*prepare)(const float *x, size_t k, void *row);
 
-    // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`.
-    // bias may be NULL.
+    // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`. x is
+    // aligned to 64; bias may be NULL.
     void (*product)(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
                     float *y, size_t y_stride);
 } owl2_block_kernels;
