@@ -42,19 +42,8 @@ static void prepare(const float *x, size_t k, void *row) {
         const __m512i step = _mm512_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112, 0, 0, 0, 0, 0, 0, 0, 0);
         __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(high), _mm512_cvtsepi32_epi8(low));
         _mm256_i32scatter_epi32(to->q + place(g, 0), _mm512_castsi512_si256(step), bytes, 4);
-        to->scale[g] = most / 127;
-        int32_t first = _mm512_reduce_add_epi32(low), second = _mm512_reduce_add_epi32(high);
-        to->less8[g] = -8 * (first + second);
-        to->less_halves[g][0] = (int16_t)-first, to->less_halves[g][1] = (int16_t)-second;
+        owl2_set_group(to, g, most, _mm512_reduce_add_epi32(low), _mm512_reduce_add_epi32(high));
     }
-}
-
-// The partial sums' sum, in the order that owl2_block_kernels.h fixes.
-INLINE float sum_partials(__m512 v) {
-    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
 // Where the sums of the first and of the last halves of a stretch's groups begin: what takes back the weights' offset.
@@ -112,12 +101,12 @@ INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_stretch 
 }
 
 // Adds one stretch of two weight rows to the partial sums of m rows of activations, or sets them if it is the first.
-INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const prepared_stretch *x, size_t m,
-                         size_t x_bytes, const int first, __m512 *partial0, __m512 *partial1) {
+INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const prepared_stretch *x, size_t m, size_t k,
+                         const int first, __m512 *partial0, __m512 *partial1) {
     stretch weights[2];
     load_stretch(type, w0, weights);
     load_stretch(type, w1, weights + 1);
-    for (size_t i = 0; i < m; i++, x = owl2_prepared_row(x, 1, x_bytes)) {
+    for (size_t i = 0; i < m; i++, x = owl2_prepared_row(x, 1, k)) {
         __m512i sum[2][2];
         stretch_sums(type, 2, weights, x, sum);
         partial0[i] = add_stretch(type, weights, sum[0], x, first ? _mm512_setzero_ps() : partial0[i]);
@@ -143,7 +132,7 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
             partial = row_stretch(type, padded, x + stretches, partial);
             w += rest;
         }
-        y[j] = sum_partials(partial) + (bias ? bias[j] : 0);
+        y[j] = sum_lanes(partial) + (bias ? bias[j] : 0);
     }
 }
 
@@ -171,8 +160,8 @@ INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char
                 w0 = __builtin_memcpy(padded[0], w0, rest);
                 w1 = __builtin_memcpy(padded[1], w1, rest);
             }
-            if (s == 0) pair_stretch(type, w0, w1, x + s, m, owl2_prepared_bytes(k), 1, partial[j], partial[j + 1]);
-            else pair_stretch(type, w0, w1, x + s, m, owl2_prepared_bytes(k), 0, partial[j], partial[j + 1]);
+            if (s == 0) pair_stretch(type, w0, w1, x + s, m, k, 1, partial[j], partial[j + 1]);
+            else pair_stretch(type, w0, w1, x + s, m, k, 0, partial[j], partial[j + 1]);
         }
     const __mmask16 outputs = (__mmask16)((1u << n) - 1);
     const __m512 biases = bias ? _mm512_maskz_loadu_ps(outputs, bias) : _mm512_setzero_ps();

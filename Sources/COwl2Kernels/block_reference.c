@@ -67,7 +67,7 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
                     float *y, size_t y_stride) {
     size_t groups = k / OWL2_GROUP;
     for (size_t i = 0; i < m; i++) {
-        const prepared_stretch *row = owl2_prepared_row(x, i, owl2_prepared_bytes(k));
+        const prepared_stretch *row = owl2_prepared_row(x, i, k);
         for (size_t j = 0; j < n; j++) {
             float partial[16] = {0};
             for (size_t group = 0; group < groups; group++) {

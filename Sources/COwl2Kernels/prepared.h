@@ -12,9 +12,16 @@ typedef struct {
 
 _Static_assert(sizeof(prepared_stretch) == OWL2_STRETCH_BYTES, "a stretch has no gaps");
 
-// Row i of prepared rows of `bytes` bytes, one behind the other.
-static inline const prepared_stretch *owl2_prepared_row(const void *rows, size_t i, size_t bytes) {
-    return (const prepared_stretch *)((const char *)rows + i * bytes);
+// Row i of prepared rows of k columns, one behind the other.
+static inline const prepared_stretch *owl2_prepared_row(const void *rows, size_t i, size_t k) {
+    return (const prepared_stretch *)((const char *)rows + i * owl2_prepared_bytes(k));
+}
+
+// Sets what belongs to group g beside its bytes: the scale, of its largest magnitude, and its halves' sums.
+static inline void owl2_set_group(prepared_stretch *to, size_t g, float most, int32_t first, int32_t second) {
+    to->scale[g] = most / 127;
+    to->less8[g] = -8 * (first + second);
+    to->less_halves[g][0] = (int16_t)-first, to->less_halves[g][1] = (int16_t)-second;
 }
 
 // Groups whose largest magnitude is below are zeros: 127 over it would be too large for a Float32.

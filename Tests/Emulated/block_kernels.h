@@ -42,8 +42,7 @@ static void test_prepare(const owl2_block_kernels *kernels) {
         const char *found = prepared(kernels, x, 3, k), *expected = prepared(block_twin, x, 3, k);
         for (size_t row = 0; row < 3; row++) {
             begin_case("row %zu of %zu columns", row, k);
-            const size_t bytes = owl2_prepared_bytes(k);
-            const prepared_stretch *a = owl2_prepared_row(found, row, bytes), *b = owl2_prepared_row(expected, row, bytes);
+            const prepared_stretch *a = owl2_prepared_row(found, row, k), *b = owl2_prepared_row(expected, row, k);
             int8_t in_order[2][32];
             for (size_t s = 0; s < stretches; s++) {
                 for (size_t g = 0; g < 16; g++) {

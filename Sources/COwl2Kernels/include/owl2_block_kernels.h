@@ -21,8 +21,8 @@
 
 #include "owl2_kernels.h"
 
-// Groups of a stretch, elements of a group and bytes of a prepared stretch.
-enum { OWL2_STRETCH_GROUPS = 16, OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704 };
+// Elements of a group and bytes of a prepared stretch.
+enum { OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704 };
 
 // The number of stretches of k columns.
 static inline size_t owl2_stretches(size_t k) { return (k + 511) / 512; }
