@@ -22,11 +22,12 @@ typedef __m512 vf;
 
 // Rows of activations and of weights that meet in a tile, whose sums stay in the first-level cache; bytes of activations that
 // stay in the second; how far ahead a single row's weights are fetched.
-enum { TILE_ROWS = 32, TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 1024 };
+enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 1024 };
 
 static size_t place(size_t g, size_t i) { return i / 4 * 64 + g * 4 + i % 4; }
 
-static void prepare(const float *x, size_t k, void *row) {
+static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
+    const prepared_row row = owl2_prepared_row(rows, i, m, k);
     size_t groups = k / OWL2_GROUP, padded = owl2_stretches(k) * 16;
     for (size_t group = 0; group < padded; group++) {
         __m512 a = _mm512_setzero_ps(), b = a;
@@ -37,7 +38,7 @@ static void prepare(const float *x, size_t k, void *row) {
         __m512 inverse = _mm512_set1_ps(most > OWL2_LEAST_MAGNITUDE ? 127 / most : 0);
         __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
         if (bits >= 0x7f800000) low = high = _mm512_setzero_si512();
-        prepared_stretch *to = (prepared_stretch *)row + group / 16;
+        prepared_stretch *to = row.first + group / 16 * row.step;
         const size_t g = group % 16;
         const __m512i step = _mm512_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112, 0, 0, 0, 0, 0, 0, 0, 0);
         __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(high), _mm512_cvtsepi32_epi8(low));
@@ -101,16 +102,16 @@ INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_stretch 
 }
 
 // Adds one stretch of two weight rows to the partial sums of m rows of activations, or sets them if it is the first.
-INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const prepared_stretch *x, size_t m, size_t k,
+INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const prepared_stretch *x, size_t m,
                          const int first, __m512 *partial0, __m512 *partial1) {
     stretch weights[2];
     load_stretch(type, w0, weights);
     load_stretch(type, w1, weights + 1);
-    for (size_t i = 0; i < m; i++, x = owl2_prepared_row(x, 1, k)) {
+    for (size_t i = 0; i < m; i++) {
         __m512i sum[2][2];
-        stretch_sums(type, 2, weights, x, sum);
-        partial0[i] = add_stretch(type, weights, sum[0], x, first ? _mm512_setzero_ps() : partial0[i]);
-        partial1[i] = add_stretch(type, weights + 1, sum[1], x, first ? _mm512_setzero_ps() : partial1[i]);
+        stretch_sums(type, 2, weights, x + i, sum);
+        partial0[i] = add_stretch(type, weights, sum[0], x + i, first ? _mm512_setzero_ps() : partial0[i]);
+        partial1[i] = add_stretch(type, weights + 1, sum[1], x + i, first ? _mm512_setzero_ps() : partial1[i]);
     }
 }
 
@@ -136,11 +137,11 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
     }
 }
 
-// A tile of outputs: m rows of activations with n rows of weights, at most TILE_ROWS and TILE_OUTPUTS. The weights that
+// A tile of outputs: m rows of activations with n rows of weights, at most OWL2_TILE_ROWS and TILE_OUTPUTS. The weights that
 // stand `ahead` bytes further are fetched meanwhile.
 INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
                  float *y, size_t y_stride, size_t ahead) {
-    __m512 partial[TILE_OUTPUTS][TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
+    __m512 partial[TILE_OUTPUTS][OWL2_TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
     for (size_t j = n; j < TILE_OUTPUTS; j++)
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
     const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
@@ -160,8 +161,8 @@ INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char
                 w0 = __builtin_memcpy(padded[0], w0, rest);
                 w1 = __builtin_memcpy(padded[1], w1, rest);
             }
-            if (s == 0) pair_stretch(type, w0, w1, x + s, m, k, 1, partial[j], partial[j + 1]);
-            else pair_stretch(type, w0, w1, x + s, m, k, 0, partial[j], partial[j + 1]);
+            if (s == 0) pair_stretch(type, w0, w1, x, m, 1, partial[j], partial[j + 1]);
+            else pair_stretch(type, w0, w1, x + s * m, m, 0, partial[j], partial[j + 1]);
         }
     const __mmask16 outputs = (__mmask16)((1u << n) - 1);
     const __m512 biases = bias ? _mm512_maskz_loadu_ps(outputs, bias) : _mm512_setzero_ps();

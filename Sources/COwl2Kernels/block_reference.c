@@ -5,11 +5,12 @@
 #include "owl2_block_kernels.h"
 #include "prepared.h"
 
-static void prepare(const float *x, size_t k, void *row) {
-    __builtin_memset(row, 0, owl2_prepared_bytes(k));
+static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
+    const prepared_row row = owl2_prepared_row(rows, i, m, k);
+    for (size_t s = 0; s < owl2_stretches(k); s++) row.first[s * row.step] = (prepared_stretch){{0}};
     for (size_t group = 0; group < k / OWL2_GROUP; group++) {
         const float *values = x + group * OWL2_GROUP;
-        prepared_stretch *to = (prepared_stretch *)row + group / 16;
+        prepared_stretch *to = row.first + group / 16 * row.step;
         const size_t g = group % 16;
         float most = 0;
         for (size_t i = 0; i < OWL2_GROUP; i++)
@@ -67,12 +68,12 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
                     float *y, size_t y_stride) {
     size_t groups = k / OWL2_GROUP;
     for (size_t i = 0; i < m; i++) {
-        const prepared_stretch *row = owl2_prepared_row(x, i, k);
+        const prepared_row row = owl2_prepared_row(x, i, m, k);
         for (size_t j = 0; j < n; j++) {
             float partial[16] = {0};
             for (size_t group = 0; group < groups; group++) {
                 const group_of_weights weights = group_at(type, w, j * groups + group);
-                const prepared_stretch *p = row + group / 16;
+                const prepared_stretch *p = row.first + group / 16 * row.step;
                 const size_t g = group % 16;
                 int sum = 0;
                 for (size_t e = 0; e < 32; e++)

@@ -12,9 +12,17 @@ typedef struct {
 
 _Static_assert(sizeof(prepared_stretch) == OWL2_STRETCH_BYTES, "a stretch has no gaps");
 
-// Row i of prepared rows of k columns, one behind the other.
-static inline const prepared_stretch *owl2_prepared_row(const void *rows, size_t i, size_t k) {
-    return (const prepared_stretch *)((const char *)rows + i * owl2_prepared_bytes(k));
+// A row's first stretch, and how many stretches further each next one stands: as many as its tile has rows.
+typedef struct {
+    prepared_stretch *first;
+    size_t step;
+} prepared_row;
+
+// Row i of m prepared rows of k columns.
+static inline prepared_row owl2_prepared_row(const void *rows, size_t i, size_t m, size_t k) {
+    const size_t above = i / OWL2_TILE_ROWS * OWL2_TILE_ROWS, rest = m - above;
+    return (prepared_row){(prepared_stretch *)rows + above * owl2_stretches(k) + (i - above),
+                          rest < OWL2_TILE_ROWS ? rest : OWL2_TILE_ROWS};
 }
 
 // Sets what belongs to group g beside its bytes: the scale, of its largest magnitude, and its halves' sums.

@@ -24,19 +24,19 @@ private final class PreparedRows: @unchecked Sendable {
     private let byteCount: Int
 
     init(_ x: Matrix, _ compute: Compute) {
-        let rowByteCount = owl2_prepared_bytes(x.columnCount)
-        self.rowByteCount = rowByteCount
+        rowByteCount = owl2_prepared_bytes(x.columnCount)
         byteCount = x.rowCount * rowByteCount
         let bytes = WorkingMemory.allocate(byteCount: byteCount)
         compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
-            compute.blockKernels.prepare(x.row(row), x.columnCount, bytes + row * rowByteCount)
+            compute.blockKernels.prepare(x.row(row), x.columnCount, bytes, row, x.rowCount)
         }
         self.bytes = bytes
     }
 
     deinit { WorkingMemory.deallocate(bytes, byteCount: byteCount) }
 
-    func row(_ index: Int) -> UnsafeRawPointer { UnsafeRawPointer(bytes + index * rowByteCount) }
+    /// The tile of rows that begins with `row`.
+    func tile(at row: Int) -> UnsafeRawPointer { UnsafeRawPointer(bytes + row * rowByteCount) }
 }
 
 extension Compute {
@@ -61,14 +61,15 @@ extension Compute {
     }
 
     /// Rows of activations that meet a panel of weights one after another: as many as a second-level cache and a share of
-    /// the third hold, so that the next panel finds them there.
+    /// the third hold, so that the next panel finds them there. Whole tiles of prepared rows.
     private static let rowsPerBlock = 512
 
     /// Outputs are shared among the threads: a panel at a time for many rows of activations, and many more in blocks.
     private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
         let prepared = weight.elementType.isQuantized ? PreparedRows(x, self) : nil
         let blockCount = (x.rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
-        let rowsPerBlock = (x.rowCount + blockCount - 1) / blockCount
+        let tile = OWL2_TILE_ROWS, tileCount = (x.rowCount + tile - 1) / tile
+        let rowsPerBlock = min(x.rowCount, (tileCount + blockCount - 1) / blockCount * tile)
         let outputsPerTask = outputsPerTask(weight, rowCount: rowsPerBlock)
         let tasksPerBlock = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
         withOptionalPointer(bias) { bias in
@@ -93,7 +94,7 @@ extension Compute {
                 target, y.columnCount)
         }
         blockKernels.product(
-            type, prepared.row(rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
+            type, prepared.tile(at: rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
             y.columnCount)
     }
 

@@ -36,11 +36,10 @@ import Testing
     }
 
     static func prepare(_ x: Matrix, _ kernels: owl2_block_kernels) -> [UInt64] {
-        let rowByteCount = owl2_prepared_bytes(x.columnCount)
-        var words = [UInt64](repeating: .max, count: x.rowCount * rowByteCount / 8)
+        var words = [UInt64](repeating: .max, count: x.rowCount * owl2_prepared_bytes(x.columnCount) / 8)
         words.withUnsafeMutableBytes { bytes in
             for row in 0..<x.rowCount {
-                kernels.prepare(x.row(row), x.columnCount, bytes.baseAddress.map { $0 + row * rowByteCount })
+                kernels.prepare(x.row(row), x.columnCount, bytes.baseAddress, row, x.rowCount)
             }
         }
         return words
@@ -48,11 +47,15 @@ import Testing
 
     /// The bytes of each prepared row, with the elements in the order of the columns instead of the table's own.
     static func inOrder(_ prepared: [UInt64], _ kernels: owl2_block_kernels, _ columns: Int) -> [[UInt8]] {
-        let bytes = prepared.withUnsafeBytes { Array($0) }, rowByteCount = owl2_prepared_bytes(columns)
-        let stretchByteCount = OWL2_STRETCH_BYTES
-        return stride(from: 0, to: bytes.count, by: rowByteCount).map { start in
-            (0..<owl2_stretches(columns)).flatMap { stretch in
-                let stretch = Array(bytes[(start + stretch * stretchByteCount)...].prefix(stretchByteCount))
+        let bytes = prepared.withUnsafeBytes { Array($0) }
+        let stretchCount = owl2_stretches(columns), stretchByteCount = OWL2_STRETCH_BYTES
+        let rowCount = bytes.count / owl2_prepared_bytes(columns)
+        return (0..<rowCount).map { row in
+            let firstOfTile = row / OWL2_TILE_ROWS * OWL2_TILE_ROWS
+            let rowsOfTile = min(OWL2_TILE_ROWS, rowCount - firstOfTile)
+            return (0..<stretchCount).flatMap { stretch in
+                let index = firstOfTile * stretchCount + stretch * rowsOfTile + row - firstOfTile
+                let stretch = Array(bytes[(index * stretchByteCount)...].prefix(stretchByteCount))
                 let elements = (0..<512).map { stretch[kernels.place($0 / 32, $0 % 32)] }
                 return elements + stretch.dropFirst(512)
             }
@@ -82,14 +85,15 @@ import Testing
         let kernels = try #require(set.blockKernels).pointee
         for columns in [32, 64, 480, 512, 1056] {
             var numbers = TestNumbers(UInt64(columns))
-            var values = numbers.array(3 * columns, scale: 7)
+            let rowCount = OWL2_TILE_ROWS + 3
+            var values = numbers.array(rowCount * columns, scale: 7)
             for index in 0..<32 { values[columns + index] = index % 2 == 0 ? 0 : -0.0 }
             values[2 * columns] = 1e38
-            let x = Matrix(rowCount: 3, columnCount: columns, values: values)
+            let x = Matrix(rowCount: rowCount, columnCount: columns, values: values)
             let found = Self.inOrder(Self.prepare(x, kernels), kernels, columns)
             let twin = owl2_block_kernels_reference
             let expected = Self.inOrder(Self.prepare(x, twin), twin, columns)
-            for row in 0..<3 { #expect(found[row] == expected[row], "row \(row) of \(columns) columns") }
+            for row in 0..<rowCount { #expect(found[row] == expected[row], "row \(row) of \(columns) columns") }
         }
     }
 

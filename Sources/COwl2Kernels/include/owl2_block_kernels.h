@@ -1,7 +1,7 @@
 // Kernels for weights in GGUF's blocks (Q8_0, Q4_0, Q4_K, Q6_K): activations are quantised to bytes, products are summed
 // as integers inside a group of 32 and as Float32 over the groups.
 //
-// A prepared row holds the activations of k columns (a multiple of 32), in stretches of 512, one behind the other:
+// A prepared row holds the activations of k columns (a multiple of 32), in stretches of 512:
 //
 //   int8_t q[512]               x / scale, rounded, at most 127 in magnitude, in the order of the table's `place`
 //   float scale[16]             of each group: max |x| / 127; NaN where the group has an element that is not finite
@@ -9,7 +9,10 @@
 //                               product, taken back
 //   int16_t less_halves[16][2]  minus the sums of each group's first 16 and last 16 q
 //
-// Groups behind the row's end are zeros. For every output the sum has one order, whatever the instruction set and the
+// Groups behind the row's end are zeros. Rows stand in tiles of OWL2_TILE_ROWS, or fewer in the last one, and a tile holds the
+// first stretches of its rows side by side, then their second ones ..., as a product reads them.
+//
+// For every output the sum has one order, whatever the instruction set and the
 // number of rows: 16 partial sums, of which number c adds the groups c, c + 16, c + 32 ... in turn by
 //
 //   partial = fma(integer sum, weights' scale * activations' scale, partial)
@@ -21,14 +24,14 @@
 
 #include "owl2_kernels.h"
 
-// Elements of a group and bytes of a prepared stretch.
-enum { OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704 };
+// Elements of a group, bytes of a prepared stretch and rows of a tile.
+enum { OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704, OWL2_TILE_ROWS = 32 };
 
 // The number of stretches of k columns.
 static inline size_t owl2_stretches(size_t k) { return (k + 511) / 512; }
 
-// Bytes of a prepared row of k columns: an odd multiple of 64, so that the rows' lines are spread over all sets of a cache.
-static inline size_t owl2_prepared_bytes(size_t k) { return (owl2_stretches(k) * OWL2_STRETCH_BYTES / 64 | 1) * 64; }
+// Bytes of a prepared row of k columns. A tile begins where as many rows before it end.
+static inline size_t owl2_prepared_bytes(size_t k) { return owl2_stretches(k) * OWL2_STRETCH_BYTES; }
 
 typedef struct {
     const char *name;
@@ -36,11 +39,11 @@ typedef struct {
     // Where element i of group g of a stretch stands among the 512 bytes of q.
     size_t (*place)(size_t g, size_t i);
 
-    // Prepares the k activations at x.
-    void (*prepare)(const float *x, size_t k, void *row);
+    // Prepares the k activations at x, as row i of m.
+    void (*prepare)(const float *x, size_t k, void *rows, size_t i, size_t m);
 
-    // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x, one behind the other, and n rows of blocks of `type`. x is
-    // aligned to 64; bias may be NULL.
+    // y[i][j] = x[i] . w[j] + bias[j] for the m prepared rows at x and n rows of blocks of `type`. x is aligned to 64 and the
+    // begin of a tile; the rows are whole tiles, or go to the last row. bias may be NULL.
     void (*product)(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
                     float *y, size_t y_stride);
 } owl2_block_kernels;
