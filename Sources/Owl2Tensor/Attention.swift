@@ -63,17 +63,24 @@ extension Compute {
         let mostKeys = tile.visibleKeys + (tile.rows.count - 1) * tile.keysPerRow
         let pageCount = (mostKeys + pageRows - 1) / pageRows
         let width = pageCount * pageRows
-        let scoreCount = tile.rows.count * width, byteCount = (scoreCount + tile.pages.headElementCount) * 4
+        // A head's part of rows of queries and of the output stands in one piece while it is used: in the matrices the rows
+        // are thousands of elements apart, and would share a few places of the first-level cache.
+        let scoreCount = tile.rows.count * width, partCount = tile.rows.count * dimension
+        let byteCount = (scoreCount + 2 * partCount + tile.pages.headElementCount) * 4
         let memory = WorkingMemory.allocate(byteCount: byteCount)
         defer { WorkingMemory.deallocate(memory, byteCount: byteCount) }
-        let scores = memory.bindMemory(to: Float.self, capacity: byteCount / 4), widened = scores + scoreCount
+        let scores = memory.bindMemory(to: Float.self, capacity: byteCount / 4)
+        let query = scores + scoreCount, result = query + partCount, widened = result + partCount
 
-        let query = queries.row(tile.rows.lowerBound) + head * headStride
+        for row in 0..<tile.rows.count {
+            let source = queries.row(tile.rows.lowerBound + row) + head * headStride
+            (query + row * dimension).update(from: source, count: dimension)
+        }
         for page in 0..<pageCount {
             let (type, keys) = keys(tile.pages, page: page, head: keyHead, widened)
             kernels.combine(
-                query, queries.columnCount, tile.rows.count, type, keys, pageRows, pageRows, dimension,
-                scores + page * pageRows, width, false)
+                query, dimension, tile.rows.count, type, keys, pageRows, pageRows, dimension, scores + page * pageRows,
+                width, false)
         }
         let scale = 1 / Float(dimension).squareRoot()
         for row in 0..<tile.rows.count {
@@ -81,12 +88,15 @@ extension Compute {
             kernels.softmax(scores + row * width, visible, scale)
             (scores + row * width + visible).update(repeating: 0, count: width - visible)
         }
-        let target = output.row(tile.rows.lowerBound) + head * dimension
         for page in 0..<pageCount {
             let (type, values) = values(tile.pages, page: page, head: keyHead, widened)
             kernels.combine(
                 scores + page * pageRows, width, tile.rows.count, type, values, dimension, dimension,
-                min(pageRows, mostKeys - page * pageRows), target, output.columnCount, page > 0)
+                min(pageRows, mostKeys - page * pageRows), result, dimension, page > 0)
+        }
+        for row in 0..<tile.rows.count {
+            let target = output.row(tile.rows.lowerBound + row) + head * dimension
+            target.update(from: result + row * dimension, count: dimension)
         }
     }
 }
