@@ -20,7 +20,9 @@ package struct AttentionGroup {
 }
 
 extension Compute {
-    private static let queryTile = 36
+    /// Query rows that meet a head's keys and values in one task. Neighbouring tasks have the same head, so that they find
+    /// those keys and values in the cache.
+    private static let queryTile = 72
 
     /// Attention: for every query row and head `softmax(q K^T / sqrt(d)) V` over the keys that the row sees.
     ///
@@ -47,9 +49,9 @@ extension Compute {
             }
         }
         pool.forEach(tiles.count * headCount) { task in
-            let tile = tiles[task / headCount]
+            let tile = tiles[task % tiles.count]
             attend(
-                tile, head: task % headCount, headsPerKeyHead: headCount / tile.pages.headCount,
+                tile, head: task / tiles.count, headsPerKeyHead: headCount / tile.pages.headCount,
                 queries: queries, headStride: headStride, output: output)
         }
         return output
