@@ -49,7 +49,7 @@ struct SafetensorsWriterTests {
         expectError(.unwritableFile, "cannot write \(url.path): No such file or directory") {
             try SafetensorsWriter().write(to: url)
         }
-        expectError(.unwritableFile, directory.url.path, "it is not a regular file") {
+        expectError(.unwritableFile, directory.url.path, "it is a directory") {
             try SafetensorsWriter().write(to: directory.url)
         }
     }
@@ -61,7 +61,7 @@ struct SafetensorsWriterTests {
         let link = directory.url.appendingPathComponent("link")
         try FileManager.default.createSymbolicLink(at: link, withDestinationURL: pipe)
         for url in [pipe, link] {
-            expectError(.unwritableFile, url.path, "it is not a regular file") {
+            expectError(.unwritableFile, pipe.path, "it is not a regular file") {
                 try SafetensorsWriter().write(to: url)
             }
         }

@@ -50,26 +50,18 @@ package struct SafetensorsWriter {
     /// - Parameter url: The file; one that is there is replaced.
     /// - Throws: `Owl2Error` (`unwritableFile`), also for what is there and is no regular file, such as a device.
     package func write(to url: URL) throws {
-        let path = url.path
-        var status = stat()
-        // The file is made under another name and then renamed, which would put it in the place of a device, too.
-        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-            throw Owl2Error(.unwritableFile, "cannot write \(path): it is not a regular file", subject: path)
-        }
-        do {
-            try encoded().write(to: url, options: .atomic)
-        } catch {
-            let cause = (error as? CocoaError)?.underlying as? POSIXError
-            let reason = cause.map { String(cString: strerror($0.code.rawValue)) }
-            throw Owl2Error(
-                .unwritableFile, "cannot write \(path): \(reason ?? error.localizedDescription)", subject: path,
-                underlyingError: error)
-        }
+        // wide elements first, so that all are aligned
+        let ordered = entries.sorted { ($1.type.byteCount, $0.name) < ($0.type.byteCount, $1.name) }
+        let header = header(of: ordered)
+        let file = try PartialFile(replacing: url)
+        try file.reserve(ordered.reduce(header.count) { $0 + $1.content.count })
+        try file.write(header)
+        for entry in ordered { try entry.content.withUnsafeBytes { try file.write($0) } }
+        try file.publish()
     }
 
-    /// The bytes of the file: wide elements first, so that all are aligned.
-    private func encoded() -> Data {
-        let ordered = entries.sorted { ($1.type.byteCount, $0.name) < ($0.type.byteCount, $1.name) }
+    /// What stands before the tensors: the header's size and the header.
+    private func header(of ordered: [Entry]) -> [UInt8] {
         var offset = 0
         let fields = ordered.map { entry in
             defer { offset += entry.content.count }
@@ -78,14 +70,9 @@ package struct SafetensorsWriter {
             return
                 "\(quoted(entry.name)):{\"dtype\":\"\(entry.type.name)\",\"shape\":\(shape),\"data_offsets\":\(range)}"
         }
-        var header = Data("{\(fields.joined(separator: ","))}".utf8)
-        header.append(contentsOf: repeatElement(0x20, count: -header.count & 7))
-        var file = Data()
-        file.reserveCapacity(8 + header.count + offset)
-        withUnsafeBytes(of: UInt64(header.count).littleEndian) { file.append(contentsOf: $0) }
-        file.append(header)
-        for entry in ordered { file.append(entry.content) }
-        return file
+        var text = Array("{\(fields.joined(separator: ","))}".utf8)
+        text.append(contentsOf: repeatElement(0x20, count: -text.count & 7))
+        return withUnsafeBytes(of: UInt64(text.count).littleEndian, Array.init) + text
     }
 
     private func quoted(_ text: String) -> String {
