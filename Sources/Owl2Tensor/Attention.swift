@@ -80,15 +80,16 @@ extension Compute {
         }
         for page in 0..<pageCount {
             let (type, keys) = keys(tile.pages, page: page, head: keyHead, widened)
+            let keysInPage = min(pageRows, (mostKeys - page * pageRows + 15) / 16 * 16)  // whole vectors
             kernels.combine(
-                query, dimension, tile.rows.count, type, keys, pageRows, pageRows, dimension, scores + page * pageRows,
-                width, false)
+                query, dimension, tile.rows.count, type, keys, pageRows, keysInPage, dimension,
+                scores + page * pageRows, width, false)
         }
         let scale = 1 / Float(dimension).squareRoot()
         for row in 0..<tile.rows.count {
             let visible = tile.visibleKeys + row * tile.keysPerRow
             kernels.softmax(scores + row * width, visible, scale)
-            (scores + row * width + visible).update(repeating: 0, count: width - visible)
+            (scores + row * width + visible).update(repeating: 0, count: mostKeys - visible)
         }
         for page in 0..<pageCount {
             let (type, values) = values(tile.pages, page: page, head: keyHead, widened)

@@ -9,7 +9,7 @@ static const owl2_block_kernels *const block_twin = &owl2_block_kernels_referenc
 
 static void *prepared(const owl2_block_kernels *kernels, const float *x, size_t m, size_t k) {
     char *rows = guarded(m * owl2_prepared_bytes(k));
-    for (size_t i = 0; i < m; i++) kernels->prepare(x + i * k, k, rows + i * owl2_prepared_bytes(k));
+    for (size_t i = 0; i < m; i++) kernels->prepare(x + i * k, k, rows, i, m);
     return rows;
 }
 
@@ -34,25 +34,28 @@ static void test_prepare(const owl2_block_kernels *kernels) {
         if (place < 512) taken[place] = true;
     }
     for (size_t i = 0; i < COUNT(columns); i++) {
-        const size_t k = columns[i], stretches = owl2_stretches(k);
+        const size_t k = columns[i], stretches = owl2_stretches(k), m = OWL2_TILE_ROWS + 3;
         seed(k);
-        float *x = numbers(3 * k, 7);
+        float *x = numbers(m * k, 7);
         for (size_t j = 0; j < 32; j++) x[k + j] = j % 2 ? -0.0f : 0;
         x[2 * k] = 1e38f;
-        const char *found = prepared(kernels, x, 3, k), *expected = prepared(block_twin, x, 3, k);
-        for (size_t row = 0; row < 3; row++) {
+        const char *found = prepared(kernels, x, m, k), *expected = prepared(block_twin, x, m, k);
+        for (size_t row = 0; row < m; row++) {
             begin_case("row %zu of %zu columns", row, k);
-            const prepared_stretch *a = owl2_prepared_row(found, row, k), *b = owl2_prepared_row(expected, row, k);
+            const prepared_row found_row = owl2_prepared_row(found, row, m, k);
+            const prepared_row expected_row = owl2_prepared_row(expected, row, m, k);
             int8_t in_order[2][32];
             for (size_t s = 0; s < stretches; s++) {
+                const prepared_stretch *a = found_row.first + s * found_row.step;
+                const prepared_stretch *b = expected_row.first + s * expected_row.step;
                 for (size_t g = 0; g < 16; g++) {
                     for (size_t e = 0; e < 32; e++) {
-                        in_order[0][e] = a[s].q[kernels->place(g, e)];
-                        in_order[1][e] = b[s].q[block_twin->place(g, e)];
+                        in_order[0][e] = a->q[kernels->place(g, e)];
+                        in_order[1][e] = b->q[block_twin->place(g, e)];
                     }
                     expect_bytes(in_order[0], in_order[1], 32);
                 }
-                expect_bytes(a[s].scale, b[s].scale, OWL2_STRETCH_BYTES - 512);  // and the sums behind
+                expect_bytes(a->scale, b->scale, OWL2_STRETCH_BYTES - 512);  // and the sums behind
             }
         }
     }
