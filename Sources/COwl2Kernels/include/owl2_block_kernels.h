@@ -30,7 +30,7 @@ enum { OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704, OWL2_TILE_ROWS = 32 };
 // The number of stretches of k columns.
 static inline size_t owl2_stretches(size_t k) { return (k + 511) / 512; }
 
-// Bytes of a prepared row of k columns. A tile begins where as many rows before it end.
+// Bytes of a prepared row of k columns. The tile that begins with row i stands i times as many behind the first.
 static inline size_t owl2_prepared_bytes(size_t k) { return owl2_stretches(k) * OWL2_STRETCH_BYTES; }
 
 typedef struct {
