@@ -12,8 +12,8 @@
 // Groups behind the row's end are zeros. Rows stand in tiles of OWL2_TILE_ROWS, or fewer in the last one, and a tile holds the
 // first stretches of its rows side by side, then their second ones ..., as a product reads them.
 //
-// For every output the sum has one order, whatever the instruction set and the
-// number of rows: 16 partial sums, of which number c adds the groups c, c + 16, c + 32 ... in turn by
+// For every output the sum has one order, whatever the instruction set and the number of rows: 16 partial sums, of which
+// number c adds the groups c, c + 16, c + 32 ... in turn by
 //
 //   partial = fma(integer sum, weights' scale * activations' scale, partial)
 //   partial = fma(less8 * activations' scale, weights' minimum / 8, partial)   for Q4_K
