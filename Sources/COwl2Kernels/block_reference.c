@@ -7,7 +7,7 @@
 
 static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
     const prepared_row row = owl2_prepared_row(rows, i, m, k);
-    for (size_t s = 0; s < owl2_stretches(k); s++) row.first[s * row.step] = (prepared_stretch){{0}};
+    for (size_t s = 0; s < owl2_stretches(k); s++) row.first[s * row.step] = (prepared_stretch){0};
     for (size_t group = 0; group < k / OWL2_GROUP; group++) {
         const float *values = x + group * OWL2_GROUP;
         prepared_stretch *to = row.first + group / 16 * row.step;

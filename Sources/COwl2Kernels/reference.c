@@ -111,7 +111,65 @@ static void rotate_halves(float *x, const float *cosine, const float *sine, size
     }
 }
 
-const owl2_kernels owl2_kernels_reference = {
-    "reference", product,    combine,  widen, store_f32,     store_f16,  store_q8, widen_q8_keys, widen_q8_values,
-    softmax,     layer_norm, rms_norm, add,   silu_multiply, quick_gelu, gelu,     rotate_halves,
-};
+static float maximum(const float *x, size_t n) {
+    float most = -INFINITY;
+    for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+static float quantize_to(const float *x, size_t n, int16_t most, int16_t *y) {
+    float top = 0;
+    bool is_finite = true;
+    for (size_t i = 0; i < n; i++) {
+        is_finite &= isfinite(x[i]) != 0;
+        top = fmaxf(top, fabsf(x[i]));
+    }
+    float inverse = is_finite && top > 1e-30f ? (float)most / top : 0;
+    for (size_t i = 0; i < n; i++) y[i] = is_finite ? (int16_t)rintf(x[i] * inverse) : 0;
+    return is_finite ? top / (float)most : NAN;
+}
+
+static float quantize_int16(const float *x, size_t n, int16_t *y) { return quantize_to(x, n, OWL2_INT16_MOST, y); }
+
+static void store_int16(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
+    owl2_store_int16(quantize_int16, key, value, n, slot, keys, values);
+}
+
+static void scores_int16(const int16_t *queries, size_t m, const void *keys, size_t n, size_t columns, float *scores,
+                         size_t stride) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            int64_t sum = 0;
+            for (size_t l = 0; l < columns; l++)
+                sum += queries[i * columns + l] * ((const int16_t *)keys)[owl2_int16_pair(l, j, 64)];
+            scores[i * stride + j] = (float)((double)sum * owl2_int16_scales((void *)keys, columns)[j]);
+        }
+}
+
+static float exponentials_int16(const float *x, size_t n, float scale, float most, const float *factors, int16_t *y,
+                                float *y_scale) {
+    float powers[64] = {0};
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double power = exp((double)x[i] * scale - (double)most * scale);
+        powers[i] = (float)(power * factors[i]);
+        sum += power;
+    }
+    *y_scale = quantize_to(powers, 64, OWL2_INT16_MOST_POWER, y);
+    return (float)sum;
+}
+
+static void add_values_int16(const int16_t *powers, const float *power_scales, size_t m, const void *values, size_t n,
+                             size_t columns, float *y) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < columns; j++) {
+            int64_t sum = 0;
+            for (size_t l = 0; l < n; l++)
+                sum += powers[i * 64 + l] * ((const int16_t *)values)[owl2_int16_pair(l, j, columns)];
+            y[i * columns + j] += (float)((double)sum * power_scales[i]);
+        }
+}
+
+#define TIER_NAME "reference"
+const owl2_kernels owl2_kernels_reference =
+#include "table.inc"

@@ -55,9 +55,10 @@ struct AbstractorAttention: Sendable {
         let k = key(compute.adding(keyPositions, toEveryGroupOf: keyValues))
         let v = value(keyValues)
         let keyRows = keyPositions.rowCount, queryRows = configuration.queryCount
+        let storage = compute.storage(ofPicturesProjectedBy: key, headDimension: dimension)
         let new = (0..<queries.rowCount / queryRows).map { picture in
             NewKeyValues(
-                pages: KeyValuePages(headCount: heads, headDimension: dimension, type: .f32), rowCount: keyRows,
+                pages: KeyValuePages(headCount: heads, headDimension: dimension, storage: storage), rowCount: keyRows,
                 keys: k.row(picture * keyRows), values: v.row(picture * keyRows), rowStride: k.columnCount,
                 headStride: dimension)
         }

@@ -60,7 +60,7 @@ public final class KVCache: @unchecked Sendable {
         self.headDimension = headDimension
         self.type = type
         layers = (0..<layerCount).map { _ in
-            KeyValuePages(headCount: keyValueHeadCount, headDimension: headDimension, type: type)
+            KeyValuePages(headCount: keyValueHeadCount, headDimension: headDimension, storage: .init(type))
         }
     }
 

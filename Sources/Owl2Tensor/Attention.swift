@@ -60,42 +60,23 @@ extension Compute {
     private func attend(
         _ tile: AttentionGroup, head: Int, headsPerKeyHead: Int, queries: Matrix, headStride: Int, output: Matrix
     ) {
-        let dimension = tile.pages.headDimension, pageRows = KeyValuePages.pageRowCount
-        let keyHead = head / headsPerKeyHead
-        let mostKeys = tile.visibleKeys + (tile.rows.count - 1) * tile.keysPerRow
-        let pageCount = (mostKeys + pageRows - 1) / pageRows
-        let width = pageCount * pageRows
+        let dimension = tile.pages.headDimension, partCount = tile.rows.count * dimension
         // A head's part of rows of queries and of the output stands in one piece while it is used: in the matrices the rows
         // are thousands of elements apart, and would share a few places of the first-level cache.
-        let scoreCount = tile.rows.count * width, partCount = tile.rows.count * dimension
-        let byteCount = (scoreCount + 2 * partCount + tile.pages.headElementCount) * 4
+        let work = HeadAttention(tile, keyHead: head / headsPerKeyHead)
+        let byteCount = (2 * partCount + work.floatCount) * 4
         let memory = WorkingMemory.allocate(byteCount: byteCount)
         defer { WorkingMemory.deallocate(memory, byteCount: byteCount) }
-        let scores = memory.bindMemory(to: Float.self, capacity: byteCount / 4)
-        let query = scores + scoreCount, result = query + partCount, widened = result + partCount
+        let query = memory.bindMemory(to: Float.self, capacity: byteCount / 4)
+        let result = query + partCount
 
         for row in 0..<tile.rows.count {
             let source = queries.row(tile.rows.lowerBound + row) + head * headStride
             (query + row * dimension).update(from: source, count: dimension)
         }
-        for page in 0..<pageCount {
-            let (type, keys) = keys(tile.pages, page: page, head: keyHead, widened)
-            let keysInPage = min(pageRows, (mostKeys - page * pageRows + 15) / 16 * 16)  // whole vectors
-            kernels.combine(
-                query, dimension, tile.rows.count, type, keys, pageRows, keysInPage, dimension,
-                scores + page * pageRows, width, false)
-        }
-        let scale = 1 / Float(dimension).squareRoot()
-        for row in 0..<tile.rows.count {
-            let visible = tile.visibleKeys + row * tile.keysPerRow
-            kernels.softmax(scores + row * width, visible, scale)
-            (scores + row * width + visible).update(repeating: 0, count: mostKeys - visible)
-        }
-        for page in 0..<pageCount {
-            let (type, values) = values(tile.pages, page: page, head: keyHead, widened)
-            kernels.combine(
-                scores + page * pageRows, width, tile.rows.count, type, values, dimension, dimension,
-                min(pageRows, mostKeys - page * pageRows), result, dimension, page > 0)
+        switch tile.pages.storage {
+        case .int16: work.computeInIntegers(query, result, memory: result + partCount, kernels)
+        case .f32, .f16, .q8_0: work.compute(query, result, memory: result + partCount, kernels)
         }
         for row in 0..<tile.rows.count {
             let target = output.row(tile.rows.lowerBound + row) + head * dimension

@@ -16,9 +16,30 @@ public enum KeyValueType: String, Sendable, CaseIterable {
 /// A page belongs to fixed positions of the sequence, so attention meets the keys in the same groups whatever else is
 /// computed. In a page each head's keys stand transposed, `[head, dimension, row]`, so that one query meets a page's keys
 /// in neighbouring elements; the values stand `[head, row, dimension]`. Bytes are followed by their scales: for keys
-/// `[group, row]`, for values `[row, group]`, where a group is 32 columns.
+/// `[group, row]`, for values `[row, group]`, where a group is 32 columns. Integers of 16 bits stand in pairs, keys
+/// `[head, dimension / 2, row, 2]` and values `[head, row / 2, dimension, 2]`, followed by a scale for each row.
 package final class KeyValuePages: @unchecked Sendable {
     // Unchecked: appended to by the one owner, while nobody reads.
+
+    /// How a page holds keys and values.
+    package enum Storage: CaseIterable {
+        case f32
+        case f16
+        // swift-format-ignore: AlwaysUseLowerCamelCase
+        case q8_0
+        /// For attention in integers, see ``Owl2Tensor/HeadAttention``: of an even number of columns, at most 128.
+        case int16
+
+        /// What a cache of that type holds.
+        package init(_ type: KeyValueType) {
+            self =
+                switch type {
+                case .f32: .f32
+                case .f16: .f16
+                case .q8_0: .q8_0
+                }
+        }
+    }
 
     /// Rows of a page.
     package static let pageRowCount = 64
@@ -27,15 +48,21 @@ package final class KeyValuePages: @unchecked Sendable {
 
     package let headCount: Int
     package let headDimension: Int
-    package let type: KeyValueType
+    package let storage: Storage
     /// Rows in use.
     package private(set) var count = 0
     private var pages: [UnsafeMutableRawPointer] = []
 
-    package init(headCount: Int, headDimension: Int, type: KeyValueType) {
+    package init(headCount: Int, headDimension: Int, storage: Storage) {
+        precondition(storage != .int16 || Self.integersFit(headDimension), "columns for 16-bit integers")
         self.headCount = headCount
         self.headDimension = headDimension
-        self.type = type
+        self.storage = storage
+    }
+
+    /// Whether keys of so many columns can be held as integers of 16 bits.
+    static func integersFit(_ headDimension: Int) -> Bool {
+        headDimension.isMultiple(of: 2) && headDimension <= OWL2_INT16_MOST_COLUMNS
     }
 
     deinit {
@@ -49,10 +76,11 @@ package final class KeyValuePages: @unchecked Sendable {
 
     /// Bytes of a head's keys, or values, in a page.
     private var headByteCount: Int {
-        switch type {
+        switch storage {
         case .f32: headElementCount * 4
         case .f16: headElementCount * 2
         case .q8_0: headElementCount + groupCount * Self.pageRowCount * 4
+        case .int16: headElementCount * 2 + Self.pageRowCount * 4
         }
     }
 
@@ -142,40 +170,55 @@ extension Compute {
             let keys = pages.keys(page: page, head: head), values = pages.values(page: page, head: head)
             let source = index * new.rowStride + head * new.headStride
             let write =
-                switch pages.type {
+                switch pages.storage {
                 case .f32: kernels.store_f32
                 case .f16: kernels.store_f16
                 case .q8_0: kernels.store_q8
+                case .int16: kernels.store_int16
                 }
             write?(new.keys + source, new.values + source, pages.headDimension, slot, keys, values)
         }
     }
 
+    /// How keys and values of pictures are held: as integers where quantised weights make them, for which activations are
+    /// rounded to bytes, far more coarsely.
+    package func storage(ofPicturesProjectedBy layer: Linear, headDimension: Int) -> KeyValuePages.Storage {
+        let isInteger = backend == .own && layer.weight.elementType.isQuantized
+        return isInteger && KeyValuePages.integersFit(headDimension) ? .int16 : .f32
+    }
+}
+
+extension KeyValuePages {
     /// A head's keys of a page as `combine` takes them: in place, or widened into scratch memory.
     func keys(
-        _ pages: KeyValuePages, page: Int, head: Int, _ scratch: UnsafeMutablePointer<Float>
+        page: Int, head: Int, widenedTo scratch: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) -> (owl2_type, UnsafeRawPointer) {
-        readable(pages.keys(page: page, head: head), of: pages, kernels.widen_q8_keys, scratch)
+        readable(keys(page: page, head: head), kernels.widen_q8_keys, scratch)
     }
 
     /// A head's values of a page, likewise.
     func values(
-        _ pages: KeyValuePages, page: Int, head: Int, _ scratch: UnsafeMutablePointer<Float>
+        page: Int, head: Int, widenedTo scratch: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) -> (owl2_type, UnsafeRawPointer) {
-        readable(pages.values(page: page, head: head), of: pages, kernels.widen_q8_values, scratch)
+        readable(values(page: page, head: head), kernels.widen_q8_values, scratch)
     }
 
     private func readable(
-        _ stored: UnsafeMutableRawPointer, of pages: KeyValuePages,
-        _ widen: (UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?) -> Void,
+        _ stored: UnsafeMutableRawPointer, _ widen: (UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?) -> Void,
         _ scratch: UnsafeMutablePointer<Float>
     ) -> (owl2_type, UnsafeRawPointer) {
-        switch pages.type {
+        switch storage {
         case .f32: return (OWL2_F32, UnsafeRawPointer(stored))
         case .f16: return (OWL2_F16, UnsafeRawPointer(stored))
         case .q8_0:
-            widen(stored, pages.headDimension, scratch)
+            widen(stored, headDimension, scratch)
             return (OWL2_F32, UnsafeRawPointer(scratch))
+        case .int16: preconditionFailure("integers are combined by kernels of their own")
         }
+    }
+
+    /// The scales of a head's integers in a page, one for each row.
+    func int16Scales(of stored: UnsafeRawPointer) -> UnsafePointer<Float> {
+        (stored + headElementCount * 2).assumingMemoryBound(to: Float.self)
     }
 }

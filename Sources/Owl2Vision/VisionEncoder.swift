@@ -32,10 +32,11 @@ struct VisionAttention: Sendable {
         let heads = configuration.attentionHeadCount, dimension = configuration.headDimension
         let rows = configuration.rowCount
         let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
+        let storage = compute.storage(ofPicturesProjectedBy: queryKeyValue, headDimension: dimension)
         let new = (0..<x.rowCount / rows).map { image in
             let first = fused.row(image * rows)
             return NewKeyValues(
-                pages: KeyValuePages(headCount: heads, headDimension: dimension, type: .f32), rowCount: rows,
+                pages: KeyValuePages(headCount: heads, headDimension: dimension, storage: storage), rowCount: rows,
                 keys: first + dimension, values: first + 2 * dimension, rowStride: fused.columnCount,
                 headStride: 3 * dimension)
         }

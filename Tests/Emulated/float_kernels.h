@@ -128,6 +128,95 @@ static void test_pages(const owl2_kernels *kernels) {
     finish();
 }
 
+// A page of 64 rows of keys and values as 16-bit integers, stored by a table.
+typedef struct {
+    size_t n, bytes;
+    void *keys, *values;
+} integer_page;
+
+static integer_page make_integer_page(const owl2_kernels *of, size_t n, size_t not_finite_slot) {
+    integer_page page = {.n = n, .bytes = 64 * (n * 2 + 4)};
+    page.keys = memset(guarded(page.bytes), 0, page.bytes);
+    page.values = memset(guarded(page.bytes), 0, page.bytes);
+    seed(n);
+    float key[128], value[128];
+    for (size_t slot = 0; slot < 64; slot++) {
+        for (size_t i = 0; i < n; i++) key[i] = slot == 7 ? 0 : next() * 9, value[i] = next() * 1e-6f;
+        if (slot == not_finite_slot) key[1] = INFINITY, value[0] = NAN;
+        of->store_int16(key, value, n, slot, page.keys, page.values);
+    }
+    return page;
+}
+
+static int16_t *integers(size_t count, float least, float most) {
+    int16_t *q = guarded(count * 2);
+    for (size_t i = 0; i < count; i++) q[i] = (int16_t)fmaxf(rintf(next() * most), least);
+    return q;
+}
+
+static void test_integer_pages(const owl2_kernels *kernels) {
+    static const size_t dimensions[] = {2, 8, 24, 40, 64, 128};
+    static const struct {
+        size_t m, n;
+    } sizes[] = {{1, 64}, {2, 1}, {6, 16}, {7, 33}, {13, 48}, {36, 64}};
+    begin("keys and values in 16 bits, scores and sums of values");
+    for (size_t d = 0; d < COUNT(dimensions); d++) {
+        const size_t columns = dimensions[d];
+        begin_case("%zu columns, stored", columns);
+        integer_page stored = make_integer_page(kernels, columns, 5), expected_page = make_integer_page(twin, columns, 5);
+        expect_bytes(stored.keys, expected_page.keys, stored.bytes);
+        expect_bytes(stored.values, expected_page.values, stored.bytes);
+        release();
+        for (size_t i = 0; i < COUNT(sizes); i++) {
+            const size_t m = sizes[i].m, n = sizes[i].n, stride = n + 3, count = (m - 1) * stride + n;
+            begin_case("%zu columns, %zu rows, %zu keys", columns, m, n);
+            integer_page page = make_integer_page(twin, columns, 64);
+            const int16_t *queries = integers(m * columns, -4095, 4095);
+            int16_t *powers = integers(m * 64, 0, 8191);
+            if (n % 2)
+                for (size_t row = 0; row < m; row++) powers[row * 64 + n] = 0;
+            const float *scales = numbers(m, 1e-3f), *start = numbers(m * columns, 1e-3f);
+            float *found = memset(floats(count), 0, count * 4), *expected = memset(floats(count), 0, count * 4);
+            kernels->scores_int16(queries, m, page.keys, n, columns, found, stride);
+            twin->scores_int16(queries, m, page.keys, n, columns, expected, stride);
+            expect_close(found, expected, count, 0, 1e-6f);
+            found = guarded_copy(start, m * columns * 4), expected = guarded_copy(start, m * columns * 4);
+            kernels->add_values_int16(powers, scales, m, page.values, n, columns, found);
+            twin->add_values_int16(powers, scales, m, page.values, n, columns, expected);
+            expect_close(found, expected, m * columns, 1e-3f, 1e-6f);
+            release();
+        }
+    }
+    finish();
+}
+
+static void test_integer_powers(const owl2_kernels *kernels) {
+    static const size_t counts[] = {0, 1, 7, 16, 63, 64};
+    static const float scales[] = {0.125f, 1, 3};
+    begin("powers in 16 bits, and the greatest of some numbers");
+    for (size_t i = 0; i < COUNT(counts); i++)
+        for (size_t s = 0; s < COUNT(scales); s++) {
+            const size_t n = counts[i];
+            begin_case("%zu scores times %g", n, scales[s]);
+            seed(n);
+            const float *x = numbers(n, 40);
+            float *factors = numbers(n, 1), sums[2], power_scales[2];
+            for (size_t j = 0; j < n; j++) factors[j] = fabsf(factors[j]);
+            const float most = n ? twin->maximum(x, n) : 0;
+            expect(n == 0 || kernels->maximum(x, n) == most, "the greatest is the twin's");
+            int16_t *powers[] = {guarded(128), guarded(128)};
+            for (size_t table = 0; table < 2; table++)
+                sums[table] = (table ? twin : kernels)->exponentials_int16(x, n, scales[s], most, factors, powers[table],
+                                                                           power_scales + table);
+            expect_close(sums, sums + 1, 1, 0, 1e-5f);
+            expect_close(power_scales, power_scales + 1, 1, 0, 1e-5f);
+            for (size_t j = 0; j < 64; j++)
+                expect(abs(powers[0][j] - powers[1][j]) <= (j < n), "an integer is the twin's, or the next");
+            release();
+        }
+    finish();
+}
+
 static void test_softmax(const owl2_kernels *kernels) {
     static const float scales[] = {0.125f, 1, 60}, huge[] = {-1e30f, 0, 1e30f, 1e30f};
     begin("softmax");
@@ -236,6 +325,8 @@ static void test_kernels(const owl2_kernels *kernels) {
     test_combine(kernels);
     test_widen(kernels);
     test_pages(kernels);
+    test_integer_pages(kernels);
+    test_integer_powers(kernels);
     test_softmax(kernels);
     test_norms(kernels);
     test_activations(kernels);

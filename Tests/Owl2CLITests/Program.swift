@@ -38,7 +38,8 @@ enum Program {
     /// A process that is not started yet, with the environment of the tests and changes to it.
     static func process(_ arguments: [String], environment: [String: String] = [:]) throws -> Process {
         let process = Process()
-        process.executableURL = try #require(url)
+        let program: URL = try #require(url)
+        process.executableURL = program
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         return process

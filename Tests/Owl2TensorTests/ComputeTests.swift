@@ -90,15 +90,15 @@ import Testing
         (1, 1, 1, 2, 1, 1), (1, 4, 2, 16, 130, 1), (40, 4, 4, 24, 40, 0), (70, 6, 2, 8, 3, 1), (65, 2, 1, 128, 64, 0),
     ].map(AttentionCase.init)
 
-    @Test("Attention against its formula", arguments: attentionCases, KeyValueType.allCases)
-    func attention(size: AttentionCase, type: KeyValueType) throws {
+    @Test("Attention against its formula", arguments: attentionCases, KeyValuePages.Storage.allCases)
+    func attention(size: AttentionCase, storage: KeyValuePages.Storage) throws {
         var numbers = TestNumbers(9)
         let total = size.keys + (size.rows - 1) * size.keysPerRow
         let q = numbers.matrix(size.rows, size.heads * size.dimension, scale: 2)
         let k = numbers.matrix(total, size.keyHeads * size.dimension, scale: 2)
         let v = numbers.matrix(total, size.keyHeads * size.dimension)
         let compute = try Compute(threadCount: 2)
-        let pages = KeyValuePages(headCount: size.keyHeads, headDimension: size.dimension, type: type)
+        let pages = KeyValuePages(headCount: size.keyHeads, headDimension: size.dimension, storage: storage)
         // in two parts, as a cache grows
         for part in [0..<total / 2, total / 2..<total] {
             compute.append([
@@ -113,8 +113,8 @@ import Testing
                 AttentionGroup(
                     rows: 0..<size.rows, pages: pages, visibleKeys: size.keys, keysPerRow: size.keysPerRow)
             ])
-        let absolute: [KeyValueType: Float] = [.f32: 2e-6, .f16: 4e-3, .q8_0: 4e-2]
-        expectClose(found.values, formula(q, k, v, size), absolute: absolute[type] ?? 0, relative: 1e-5)
+        let absolute: [KeyValuePages.Storage: Float] = [.f32: 2e-6, .f16: 4e-3, .q8_0: 4e-2, .int16: 2e-3]
+        expectClose(found.values, formula(q, k, v, size), absolute: absolute[storage] ?? 0, relative: 1e-5)
     }
 
     /// softmax(q k^T / sqrt d) v in Double, one element after another.
@@ -140,10 +140,11 @@ import Testing
         return result
     }
 
-    @Test("A row's attention does not depend on the rows beside it") func attentionOfOneRow() throws {
+    @Test("A row's attention does not depend on the rows beside it", arguments: [KeyValuePages.Storage.f16, .int16])
+    func attentionOfOneRow(storage: KeyValuePages.Storage) throws {
         var numbers = TestNumbers(10)
         let q = numbers.matrix(50, 64), k = numbers.matrix(50, 64), v = numbers.matrix(50, 64)
-        let pages = KeyValuePages(headCount: 2, headDimension: 32, type: .f16)
+        let pages = KeyValuePages(headCount: 2, headDimension: 32, storage: storage)
         let compute = try Compute(threadCount: 2)
         compute.append([
             NewKeyValues(
@@ -170,7 +171,7 @@ import Testing
         let new = lengths.map { length in
             defer { first += length }
             return NewKeyValues(
-                pages: KeyValuePages(headCount: headCount, headDimension: dimension, type: .f32), rowCount: length,
+                pages: KeyValuePages(headCount: headCount, headDimension: dimension, storage: .f32), rowCount: length,
                 keys: k.row(first), values: v.row(first), rowStride: k.columnCount, headStride: dimension)
         }
         compute.append(new)
@@ -198,7 +199,7 @@ import Testing
         let compute = try Compute(threadCount: 2)
         var numbers = TestNumbers(11)
         let k = numbers.matrix(100, 8), other = numbers.matrix(100, 8)
-        let pages = KeyValuePages(headCount: 1, headDimension: 8, type: .f32)
+        let pages = KeyValuePages(headCount: 1, headDimension: 8, storage: .f32)
         for rows in [other, k] {
             pages.truncate(to: 0)
             compute.append([

@@ -134,6 +134,109 @@ import Testing
         }
     }
 
+    /// A page of 64 rows with keys and values of a table, as 16-bit integers with their scales.
+    private struct IntegerPage: Equatable {
+        var keys: [UInt32], values: [UInt32]
+
+        init(_ table: owl2_kernels, dimension: Int, notFiniteSlot: Int?) {
+            keys = [UInt32](repeating: 0, count: 32 * dimension + 64)
+            values = keys
+            var numbers = TestNumbers(UInt64(dimension))
+            for slot in 0..<64 {
+                var key = numbers.array(dimension, scale: 9), value = numbers.array(dimension, scale: 1e-6)
+                if slot == notFiniteSlot { (key[1], value[0]) = (.infinity, .nan) }
+                if slot == 7 { key = [Float](repeating: 0, count: dimension) }
+                table.store_int16(key, value, dimension, slot, &keys, &values)
+            }
+        }
+    }
+
+    @Test("Keys and values as 16-bit integers", arguments: availableSets, [2, 8, 24, 40, 64, 128])
+    func integerPages(set: InstructionSet, dimension: Int) throws {
+        let kernels = try #require(set.kernels).pointee
+        let page = IntegerPage(kernels, dimension: dimension, notFiniteSlot: 5)
+        let expected = IntegerPage(Self.reference, dimension: dimension, notFiniteSlot: 5)
+        #expect(page.keys.filter { $0 == Float.nan.bitPattern }.count == 1)
+        #expect(page == expected)
+    }
+
+    @Test("Scores and sums of values in integers", arguments: availableSets, [2, 8, 24, 40, 64, 128])
+    func integerCombinations(set: InstructionSet, dimension: Int) throws {
+        let kernels = try #require(set.kernels).pointee, reference = Self.reference
+        let page = IntegerPage(reference, dimension: dimension, notFiniteSlot: nil)
+        for (rows, keys) in [(1, 64), (2, 1), (6, 16), (7, 33), (13, 48), (36, 64)] {
+            var numbers = TestNumbers(UInt64(rows))
+            let integers = { (count: Int, most: Float) in numbers.array(count, scale: most).map { Int16($0.rounded()) }
+            }
+            let queries = integers(rows * dimension, 4095), powers = integers(rows * 64, 8191).map(abs)
+            let scales = (0..<rows).map { Float($0 + 1) / 8191 }
+            var found = [Float](repeating: 3, count: rows * 70), expected = found
+            kernels.scores_int16(queries, rows, page.keys, keys, dimension, &found, 70)
+            reference.scores_int16(queries, rows, page.keys, keys, dimension, &expected, 70)
+            expectClose(found, expected, relative: 1e-6, "scores of \(rows) rows, \(keys) keys")
+            found = [Float](repeating: 3, count: rows * dimension)
+            expected = found
+            // an odd number of values is filled up by a power of zero
+            var filled = powers
+            if keys % 2 == 1 { for row in 0..<rows { filled[row * 64 + keys] = 0 } }
+            kernels.add_values_int16(filled, scales, rows, page.values, keys, dimension, &found)
+            reference.add_values_int16(filled, scales, rows, page.values, keys, dimension, &expected)
+            expectClose(found, expected, relative: 1e-6, "values of \(rows) rows, \(keys) keys")
+        }
+    }
+
+    @Test("The greatest integers do not overflow", arguments: availableSets)
+    func greatestIntegers(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        let columns = 128
+        let ones = [Float](repeating: 1, count: columns)
+        var keys = [UInt32](repeating: 0, count: 32 * columns + 64), values = keys
+        for slot in 0..<64 { kernels.store_int16(ones, ones, columns, slot, &keys, &values) }
+        var query = [Int16](repeating: 0, count: columns), powers = [Int16](repeating: 0, count: 64)
+        let queryScale = kernels.quantize_int16(ones, columns, &query)
+        var scores = [Float](repeating: 0, count: 64), sums = [Float](repeating: 0, count: columns)
+        kernels.scores_int16(query, 1, keys, 64, columns, &scores, 64)
+        expectClose(scores.map { $0 * queryScale }, [Float](repeating: Float(columns), count: 64), relative: 1e-6)
+        var powerScale: Float = 0
+        let sum = kernels.exponentials_int16([Float](repeating: 0, count: 64), 64, 1, 0, ones, &powers, &powerScale)
+        #expect(sum == 64)
+        kernels.add_values_int16(powers, [powerScale], 1, values, 64, columns, &sums)
+        expectClose(sums.map { $0 / 4095 }, [Float](repeating: 64, count: columns), relative: 1e-6)
+    }
+
+    @Test("Powers as 16-bit integers", arguments: availableSets)
+    func integerPowers(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee, reference = Self.reference
+        for count in [0, 1, 7, 16, 63, 64] {
+            for (scale, notFinite) in [(0.125, false), (3, false), (1, true)] as [(Float, Bool)] {
+                var numbers = TestNumbers(UInt64(count))
+                var x = numbers.array(64, scale: 40)
+                if notFinite, count > 0 { x[count / 2] = .nan }
+                let factors = numbers.array(64).map(abs), most = (x[..<count].filter { !$0.isNaN }).max() ?? 0
+                var found = [Int16](repeating: 1, count: 64), expected = found
+                var foundScale: Float = 0, expectedScale: Float = 0
+                let sum = kernels.exponentials_int16(x, count, scale, most, factors, &found, &foundScale)
+                let expectedSum = reference.exponentials_int16(
+                    x, count, scale, most, factors, &expected, &expectedScale)
+                #expect(foundScale.isNaN == (notFinite && count > 0) && sum.isNaN == foundScale.isNaN)
+                guard !foundScale.isNaN else { continue }
+                expectClose([sum, foundScale], [expectedSum, expectedScale], relative: 1e-5, "\(count)")
+                #expect(found[count...].allSatisfy { $0 == 0 })
+                #expect(zip(found, expected).allSatisfy { abs($0 - $1) <= 1 }, "\(count) \(scale)")
+            }
+        }
+    }
+
+    @Test("The greatest of some numbers", arguments: availableSets)
+    func maximum(set: InstructionSet) throws {
+        let kernels = try #require(set.kernels).pointee
+        for count in Self.lengths {
+            var numbers = TestNumbers(UInt64(count))
+            let x = numbers.array(count, scale: 40)
+            #expect(kernels.maximum(x, count) == x.max() && Self.reference.maximum(x, count) == x.max())
+        }
+    }
+
     static let lengths = [1, 2, 7, 16, 31, 64, 100, 1025]
 
     @Test("Softmax, also of huge and equal scores", arguments: availableSets)

@@ -39,7 +39,8 @@ import Testing
         [Float](repeating: 0, count: 512), [Float](repeating: -0.0, count: 512), [Float](repeating: 1.7, count: 512),
         [Float](repeating: -2.5, count: 512), normal(512, seed: 4).map(abs), normal(512, seed: 5).map { -abs($0) },
         (0..<512).map { $0 == 300 ? 1000 : 0 }, (0..<512).map { Float($0 % 31 - 15) / 2 },
-        normal(512, seed: 6, scale: 1e-7), normal(512, seed: 7, scale: 1e-30), normal(512, seed: 8, scale: 1e-41),
+        normal(512, seed: 6, scale: 1e-7), normal(512, seed: 7, scale: 1e-30),
+        normal(512, seed: 8, scale: Float(bitPattern: 7136)),
         normal(512, seed: 9, scale: 1e4), normal(512, seed: 10).map { $0 + 100 },
         (0..<512).map { $0 % 2 == 0 ? Float(65504) : -65504 },
     ]

@@ -30,6 +30,9 @@ typedef enum {
     OWL2_TIER_COUNT = 6,
 } owl2_tier;
 
+// Columns of a head at most for attention in integers.
+enum { OWL2_INT16_MOST_COLUMNS = 128 };
+
 typedef struct {
     const char *name;
 
@@ -58,6 +61,9 @@ typedef struct {
     void (*widen_q8_keys)(const void *keys, size_t n, float *y);
     void (*widen_q8_values)(const void *values, size_t n, float *y);
 
+    // The greatest of n elements.
+    float (*maximum)(const float *x, size_t n);
+
     // x = softmax(x * scale) over n elements.
     void (*softmax)(float *x, size_t n, float scale);
 
@@ -81,6 +87,30 @@ typedef struct {
 
     // Rotates the pairs (x[i], x[i + half]) by the angles whose cosines and sines are given: i < half.
     void (*rotate_halves)(float *x, const float *cosine, const float *sine, size_t half);
+
+    // Attention in integers: products of 16 bits, exact sums of 32, over an even number of columns of at most
+    // OWL2_INT16_MOST_COLUMNS. What is not finite gets the scale NaN.
+
+    // Store a head's key and value, n columns each, as row `slot` of a page of 64 rows: keys are [n / 2][64][2], values
+    // [32][n][2], each with 64 Float32 scales behind.
+    void (*store_int16)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
+
+    // y = x / scale, rounded, for one query of n columns; gives the scale.
+    float (*quantize_int16)(const float *x, size_t n, int16_t *y);
+
+    // scores[i][j] = queries[i] . keys[j], the keys with their scales, for i < m, j < n <= 64.
+    void (*scores_int16)(const int16_t *queries, size_t m, const void *keys, size_t n, size_t columns, float *scores,
+                         size_t stride);
+
+    // y[j] = e^(scale (x[j] - most)) factors[j] / y_scale, rounded, for j < n, and 0 for n <= j < 64, where x[j] <= most;
+    // gives the sum of e^(scale (x[j] - most)). The factors are not negative.
+    float (*exponentials_int16)(const float *x, size_t n, float scale, float most, const float *factors, int16_t *y,
+                                float *y_scale);
+
+    // y[i] += power_scales[i] * sum over j < n of powers[i][j] values[j], without the values' scales, for i < m: powers
+    // are [m][64], y is [m][columns].
+    void (*add_values_int16)(const int16_t *powers, const float *power_scales, size_t m, const void *values, size_t n,
+                             size_t columns, float *y);
 } owl2_kernels;
 
 // The table of an instruction set, or NULL if the kernels of it were not built or this machine lacks it.

@@ -1,0 +1,105 @@
+import COwl2Kernels
+
+/// The attention of some rows of one query head, whose queries and results stand in one piece, `[rows, dimension]`.
+struct HeadAttention {
+    let tile: AttentionGroup
+    let keyHead: Int
+
+    init(_ tile: AttentionGroup, keyHead: Int) {
+        self.tile = tile
+        self.keyHead = keyHead
+    }
+
+    private var rowCount: Int { tile.rows.count }
+    private var dimension: Int { tile.pages.headDimension }
+    private var pageRows: Int { KeyValuePages.pageRowCount }
+    /// Keys that the last row sees.
+    private var mostKeys: Int { visibleKeys(rowCount - 1) }
+    private var pageCount: Int { (mostKeys + pageRows - 1) / pageRows }
+    /// Scores of a row, in whole pages.
+    private var width: Int { pageCount * pageRows }
+
+    private func visibleKeys(_ row: Int) -> Int { tile.visibleKeys + row * tile.keysPerRow }
+
+    /// Keys in a page that any row sees, rounded up to whole vectors.
+    private func keysInPage(_ page: Int) -> Int { min(pageRows, (mostKeys - page * pageRows + 15) / 16 * 16) }
+
+    private func valuesInPage(_ page: Int) -> Int { min(pageRows, mostKeys - page * pageRows) }
+
+    /// Elements of memory that either way of computing takes.
+    var floatCount: Int {
+        let widened = tile.pages.headElementCount
+        let integers = rowCount * (dimension + pageRows) / 2 + 4 * rowCount
+        return rowCount * width + max(widened, integers)
+    }
+
+    private var scale: Float { 1 / Float(dimension).squareRoot() }
+
+    /// `softmax(q K^T / sqrt(d)) V` in Float32.
+    func compute(
+        _ query: UnsafePointer<Float>, _ result: UnsafeMutablePointer<Float>,
+        memory scores: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
+    ) {
+        let widened = scores + rowCount * width
+        for page in 0..<pageCount {
+            let (type, keys) = tile.pages.keys(page: page, head: keyHead, widenedTo: widened, kernels)
+            kernels.combine(
+                query, dimension, rowCount, type, keys, pageRows, keysInPage(page), dimension,
+                scores + page * pageRows, width, false)
+        }
+        for row in 0..<rowCount {
+            kernels.softmax(scores + row * width, visibleKeys(row), scale)
+            (scores + row * width + visibleKeys(row)).update(repeating: 0, count: mostKeys - visibleKeys(row))
+        }
+        for page in 0..<pageCount {
+            let (type, values) = tile.pages.values(page: page, head: keyHead, widenedTo: widened, kernels)
+            kernels.combine(
+                scores + page * pageRows, width, rowCount, type, values, dimension, dimension, valuesInPage(page),
+                result, dimension, page > 0)
+        }
+    }
+
+    /// The same by products of 16-bit integers.
+    ///
+    /// A query, a key and a value each have a scale; of a row's powers `e^(score - most)` those of a page have one, so that
+    /// small ones do not vanish beside a large one of another page. A value's scale is multiplied into its powers.
+    func computeInIntegers(
+        _ query: UnsafePointer<Float>, _ result: UnsafeMutablePointer<Float>,
+        memory scores: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
+    ) {
+        let scales = scores + rowCount * width  // of a row's scores, then of a page's powers
+        let most = scales + rowCount, sums = most + rowCount, powerScales = sums + rowCount
+        let integers = UnsafeMutableRawPointer(powerScales + rowCount)
+            .bindMemory(to: Int16.self, capacity: rowCount * (dimension + pageRows))
+        let powers = integers + rowCount * dimension
+
+        for row in 0..<rowCount {
+            let from = row * dimension
+            scales[row] = scale * kernels.quantize_int16(query + from, dimension, integers + from)
+        }
+        for page in 0..<pageCount {
+            kernels.scores_int16(
+                integers, rowCount, tile.pages.keys(page: page, head: keyHead), keysInPage(page), dimension,
+                scores + page * pageRows, width)
+        }
+        for row in 0..<rowCount { most[row] = kernels.maximum(scores + row * width, visibleKeys(row)) }
+        sums.update(repeating: 0, count: rowCount)
+        result.update(repeating: 0, count: rowCount * dimension)
+        for page in 0..<pageCount {
+            let values = tile.pages.values(page: page, head: keyHead)
+            let valueScales = tile.pages.int16Scales(of: values)
+            for row in 0..<rowCount {
+                let seen = max(0, min(pageRows, visibleKeys(row) - page * pageRows))
+                sums[row] += kernels.exponentials_int16(
+                    scores + row * width + page * pageRows, seen, scales[row], most[row], valueScales,
+                    powers + row * pageRows, powerScales + row)
+            }
+            kernels.add_values_int16(
+                powers, powerScales, rowCount, values, valuesInPage(page), dimension, result)
+        }
+        for row in 0..<rowCount {
+            let sum = sums[row]
+            for column in row * dimension..<(row + 1) * dimension { result[column] /= sum }
+        }
+    }
+}
