@@ -149,34 +149,44 @@ package struct NewKeyValues {
 
 extension Compute {
     /// Adds rows to their pages, which are all different.
+    ///
+    /// A task writes all heads of some rows: a row's heads are neighbours where they come from, and the rows' keys are
+    /// neighbours where they go.
     package func append(_ all: [NewKeyValues]) {
-        guard let headCount = all.first?.pages.headCount, let dimension = all.first?.pages.headDimension else { return }
-        let rows = all.map { $0.pages.grow(by: $0.rowCount) }
-        func writeHead(_ task: Int) {
-            write(all[task / headCount], rows[task / headCount], task % headCount)
+        guard let pages = all.first?.pages else { return }
+        let rowsPerTask = 16
+        var tasks: [(new: NewKeyValues, first: Int, rows: Range<Int>)] = []
+        for new in all {
+            let first = new.pages.grow(by: new.rowCount).lowerBound
+            for start in stride(from: 0, to: new.rowCount, by: rowsPerTask) {
+                tasks.append((new, first, start..<min(start + rowsPerTask, new.rowCount)))
+            }
         }
-        let taskCount = all.count * headCount, rowCount = rows.reduce(0) { $0 + $1.count }
-        if rowCount * headCount * dimension >= 1 << 15 {
-            pool.forEach(taskCount, writeHead)
+        let rowCount = all.reduce(0) { $0 + $1.rowCount }
+        if rowCount * pages.headCount * pages.headDimension >= 1 << 15 {
+            pool.forEach(tasks.count) { write(tasks[$0].new, tasks[$0].rows, behind: tasks[$0].first) }
         } else {
-            for task in 0..<taskCount { writeHead(task) }
+            for task in tasks { write(task.new, task.rows, behind: task.first) }
         }
     }
 
-    private func write(_ new: NewKeyValues, _ rows: Range<Int>, _ head: Int) {
+    private func write(_ new: NewKeyValues, _ rows: Range<Int>, behind first: Int) {
         let pages = new.pages
-        for (index, row) in rows.enumerated() {
-            let (page, slot) = row.quotientAndRemainder(dividingBy: KeyValuePages.pageRowCount)
-            let keys = pages.keys(page: page, head: head), values = pages.values(page: page, head: head)
-            let source = index * new.rowStride + head * new.headStride
-            let write =
-                switch pages.storage {
-                case .f32: kernels.store_f32
-                case .f16: kernels.store_f16
-                case .q8_0: kernels.store_q8
-                case .int16: kernels.store_int16
-                }
-            write?(new.keys + source, new.values + source, pages.headDimension, slot, keys, values)
+        let write =
+            switch pages.storage {
+            case .f32: kernels.store_f32
+            case .f16: kernels.store_f16
+            case .q8_0: kernels.store_q8
+            case .int16: kernels.store_int16
+            }
+        for row in rows {
+            let (page, slot) = (first + row).quotientAndRemainder(dividingBy: KeyValuePages.pageRowCount)
+            for head in 0..<pages.headCount {
+                let source = row * new.rowStride + head * new.headStride
+                write?(
+                    new.keys + source, new.values + source, pages.headDimension, slot,
+                    pages.keys(page: page, head: head), pages.values(page: page, head: head))
+            }
         }
     }
 
