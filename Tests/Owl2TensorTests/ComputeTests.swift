@@ -161,6 +161,22 @@ import Testing
         }
     }
 
+    @Test("In integers, a key that is not finite reaches only the rows that see it") func notFiniteInIntegers() throws {
+        var numbers = TestNumbers(15)
+        let q = numbers.matrix(50, 32), k = numbers.matrix(50, 32), v = numbers.matrix(50, 32)
+        (k.row(30)[3], v.row(40)[5]) = (.nan, .infinity)
+        let pages = KeyValuePages(headCount: 1, headDimension: 32, storage: .int16)
+        let compute = try Compute(threadCount: 2)
+        compute.append([
+            NewKeyValues(
+                pages: pages, rowCount: 50, keys: k.elements, values: v.elements, rowStride: 32, headStride: 32)
+        ])
+        let found = compute.attention(
+            q, headCount: 1, headStride: 32,
+            groups: [AttentionGroup(rows: 0..<50, pages: pages, visibleKeys: 1, keysPerRow: 1)])
+        for row in 0..<50 { #expect(found[row: row].allSatisfy { $0.isNaN == (row >= 30) }, "row \(row)") }
+    }
+
     @Test("Rows of several sequences go to their own pages", arguments: [8, 1024])
     func sequences(dimension: Int) throws {
         var numbers = TestNumbers(14)
