@@ -128,9 +128,8 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
             partial = row_stretch(type, w, x + s, partial);
         }
         if (rest) {
-            char padded[16 * 34] = {0};
-            __builtin_memcpy(padded, w, rest);
-            partial = row_stretch(type, padded, x + stretches, partial);
+            char padded[16 * 34];
+            partial = row_stretch(type, owl2_with_zeros_behind(w, rest, padded, bytes), x + stretches, partial);
             w += rest;
         }
         y[j] = sum_lanes(partial) + (bias ? bias[j] : 0);
@@ -156,10 +155,8 @@ INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char
             }
             char padded[2][16 * 34];
             if (s == stretches) {
-                __builtin_memset(padded[0] + rest, 0, bytes - rest);
-                __builtin_memset(padded[1] + rest, 0, bytes - rest);
-                w0 = __builtin_memcpy(padded[0], w0, rest);
-                w1 = __builtin_memcpy(padded[1], w1, rest);
+                w0 = owl2_with_zeros_behind(w0, rest, padded[0], bytes);
+                w1 = owl2_with_zeros_behind(w1, rest, padded[1], bytes);
             }
             if (s == 0) pair_stretch(type, w0, w1, x, m, 1, partial[j], partial[j + 1]);
             else pair_stretch(type, w0, w1, x + s * m, m, 0, partial[j], partial[j + 1]);

@@ -35,6 +35,12 @@ static inline void owl2_set_group(prepared_stretch *to, size_t g, float most, in
 // Groups whose largest magnitude is below are zeros: 127 over it would be too large for a Float32.
 #define OWL2_LEAST_MAGNITUDE 1e-30f
 
+// `have` bytes of weights with zeros behind them, `bytes` in all, copied to `padded`.
+static inline const char *owl2_with_zeros_behind(const char *w, size_t have, char *padded, size_t bytes) {
+    __builtin_memset(padded + have, 0, bytes - have);
+    return __builtin_memcpy(padded, w, have);
+}
+
 // The order of the tables over 16 bytes and of the naive twin: group g has the 16-byte place g / 4 in part g % 4 of 128 bytes
 // for its first half, and the same place 64 bytes further for its second half.
 static inline size_t owl2_place_by_halves(size_t g, size_t i) {

@@ -60,10 +60,10 @@ extension Compute {
     private func attend(
         _ tile: AttentionGroup, head: Int, headsPerKeyHead: Int, queries: Matrix, headStride: Int, output: Matrix
     ) {
-        let dimension = tile.pages.headDimension, partCount = tile.rows.count * dimension
+        let work = HeadAttention(tile: tile, keyHead: head / headsPerKeyHead)
         // A head's part of rows of queries and of the output stands in one piece while it is used: in the matrices the rows
         // are thousands of elements apart, and would share a few places of the first-level cache.
-        let work = HeadAttention(tile, keyHead: head / headsPerKeyHead)
+        let dimension = tile.pages.headDimension, partCount = tile.rows.count * dimension
         let byteCount = (2 * partCount + work.floatCount) * 4
         let memory = WorkingMemory.allocate(byteCount: byteCount)
         defer { WorkingMemory.deallocate(memory, byteCount: byteCount) }

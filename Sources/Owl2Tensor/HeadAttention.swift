@@ -5,11 +5,6 @@ struct HeadAttention {
     let tile: AttentionGroup
     let keyHead: Int
 
-    init(_ tile: AttentionGroup, keyHead: Int) {
-        self.tile = tile
-        self.keyHead = keyHead
-    }
-
     private var rowCount: Int { tile.rows.count }
     private var dimension: Int { tile.pages.headDimension }
     private var pageRows: Int { KeyValuePages.pageRowCount }
@@ -67,15 +62,15 @@ struct HeadAttention {
         _ query: UnsafePointer<Float>, _ result: UnsafeMutablePointer<Float>,
         memory scores: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) {
-        let scales = scores + rowCount * width  // of a row's scores, then of a page's powers
-        let most = scales + rowCount, sums = most + rowCount, powerScales = sums + rowCount
+        let scoreScales = scores + rowCount * width
+        let most = scoreScales + rowCount, sums = most + rowCount, powerScales = sums + rowCount
         let integers = UnsafeMutableRawPointer(powerScales + rowCount)
             .bindMemory(to: Int16.self, capacity: rowCount * (dimension + pageRows))
         let powers = integers + rowCount * dimension
 
         for row in 0..<rowCount {
             let from = row * dimension
-            scales[row] = scale * kernels.quantize_int16(query + from, dimension, integers + from)
+            scoreScales[row] = scale * kernels.quantize_int16(query + from, dimension, integers + from)
         }
         for page in 0..<pageCount {
             kernels.scores_int16(
@@ -91,7 +86,7 @@ struct HeadAttention {
             for row in 0..<rowCount {
                 let seen = max(0, min(pageRows, visibleKeys(row) - page * pageRows))
                 sums[row] += kernels.exponentials_int16(
-                    scores + row * width + page * pageRows, seen, scales[row], most[row], valueScales,
+                    scores + row * width + page * pageRows, seen, scoreScales[row], most[row], valueScales,
                     powers + row * pageRows, powerScales + row)
             }
             kernels.add_values_int16(

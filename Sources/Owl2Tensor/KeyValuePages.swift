@@ -27,7 +27,7 @@ package final class KeyValuePages: @unchecked Sendable {
         case f16
         // swift-format-ignore: AlwaysUseLowerCamelCase
         case q8_0
-        /// For attention in integers, see ``Owl2Tensor/HeadAttention``: of an even number of columns, at most 128.
+        /// For attention in integers, see `HeadAttention`: of an even number of columns, at most 128.
         case int16
 
         /// What a cache of that type holds.

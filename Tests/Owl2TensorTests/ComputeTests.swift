@@ -101,11 +101,7 @@ import Testing
         let pages = KeyValuePages(headCount: size.keyHeads, headDimension: size.dimension, storage: storage)
         // in two parts, as a cache grows
         for part in [0..<total / 2, total / 2..<total] {
-            compute.append([
-                NewKeyValues(
-                    pages: pages, rowCount: part.count, keys: k.row(part.lowerBound), values: v.row(part.lowerBound),
-                    rowStride: k.columnCount, headStride: size.dimension)
-            ])
+            append(k, v, rows: part, to: pages, compute)
         }
         let found = compute.attention(
             q, headCount: size.heads, headStride: size.dimension,
@@ -140,23 +136,34 @@ import Testing
         return result
     }
 
+    /// Adds rows of keys and values, whose heads stand side by side.
+    private func append(_ k: Matrix, _ v: Matrix, rows: Range<Int>, to pages: KeyValuePages, _ compute: Compute) {
+        compute.append([
+            NewKeyValues(
+                pages: pages, rowCount: rows.count, keys: k.row(rows.lowerBound), values: v.row(rows.lowerBound),
+                rowStride: k.columnCount, headStride: pages.headDimension)
+        ])
+    }
+
+    /// Queries of as many heads as the pages have, the first of them that of `firstRow`, under a causal mask.
+    private func causalAttention(_ q: Matrix, _ pages: KeyValuePages, firstRow: Int, _ compute: Compute) -> Matrix {
+        compute.attention(
+            q, headCount: pages.headCount, headStride: pages.headDimension,
+            groups: [
+                AttentionGroup(rows: 0..<q.rowCount, pages: pages, visibleKeys: firstRow + 1, keysPerRow: 1)
+            ])
+    }
+
     @Test("A row's attention does not depend on the rows beside it", arguments: [KeyValuePages.Storage.f16, .int16])
     func attentionOfOneRow(storage: KeyValuePages.Storage) throws {
         var numbers = TestNumbers(10)
         let q = numbers.matrix(50, 64), k = numbers.matrix(50, 64), v = numbers.matrix(50, 64)
         let pages = KeyValuePages(headCount: 2, headDimension: 32, storage: storage)
         let compute = try Compute(threadCount: 2)
-        compute.append([
-            NewKeyValues(
-                pages: pages, rowCount: 50, keys: k.elements, values: v.elements, rowStride: 64, headStride: 32)
-        ])
-        let all = compute.attention(
-            q, headCount: 2, headStride: 32,
-            groups: [AttentionGroup(rows: 0..<50, pages: pages, visibleKeys: 1, keysPerRow: 1)])
+        append(k, v, rows: 0..<50, to: pages, compute)
+        let all = causalAttention(q, pages, firstRow: 0, compute)
         for row in [0, 17, 49] {
-            let alone = compute.attention(
-                q.gathering([row]), headCount: 2, headStride: 32,
-                groups: [AttentionGroup(rows: 0..<1, pages: pages, visibleKeys: row + 1, keysPerRow: 1)])
+            let alone = causalAttention(q.gathering([row]), pages, firstRow: row, compute)
             #expect(alone.values == all[row: row])
         }
     }
@@ -167,13 +174,8 @@ import Testing
         (k.row(30)[3], v.row(40)[5]) = (.nan, .infinity)
         let pages = KeyValuePages(headCount: 1, headDimension: 32, storage: .int16)
         let compute = try Compute(threadCount: 2)
-        compute.append([
-            NewKeyValues(
-                pages: pages, rowCount: 50, keys: k.elements, values: v.elements, rowStride: 32, headStride: 32)
-        ])
-        let found = compute.attention(
-            q, headCount: 1, headStride: 32,
-            groups: [AttentionGroup(rows: 0..<50, pages: pages, visibleKeys: 1, keysPerRow: 1)])
+        append(k, v, rows: 0..<50, to: pages, compute)
+        let found = causalAttention(q, pages, firstRow: 0, compute)
         for row in 0..<50 { #expect(found[row: row].allSatisfy { $0.isNaN == (row >= 30) }, "row \(row)") }
     }
 
@@ -218,11 +220,7 @@ import Testing
         let pages = KeyValuePages(headCount: 1, headDimension: 8, storage: .f32)
         for rows in [other, k] {
             pages.truncate(to: 0)
-            compute.append([
-                NewKeyValues(
-                    pages: pages, rowCount: 100, keys: rows.elements, values: rows.elements, rowStride: 8,
-                    headStride: 8)
-            ])
+            append(rows, rows, rows: 0..<100, to: pages, compute)
         }
         #expect(pages.count == 100)
         let keys = pages.keys(page: 1, head: 0).assumingMemoryBound(to: Float.self)
