@@ -22,7 +22,7 @@ typedef __m512 vf;
 
 // Rows of activations and of weights that meet in a tile, whose sums stay in the first-level cache; bytes of activations that
 // stay in the second; how far ahead a single row's weights are fetched.
-enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 1024 };
+enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 6144 };
 
 static size_t place(size_t g, size_t i) { return i / 4 * 64 + g * 4 + i % 4; }
 
