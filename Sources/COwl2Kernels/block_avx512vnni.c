@@ -17,6 +17,7 @@
 
 #define LANES 16
 typedef __m512 vf;
+#include "quantized_512.inc"
 #include "stretch_512.inc"
 #include "sum_each.inc"
 
@@ -24,26 +25,22 @@ typedef __m512 vf;
 // stay in the second; how far ahead a single row's weights are fetched.
 enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 6144 };
 
-static size_t place(size_t g, size_t i) { return i / 4 * 64 + g * 4 + i % 4; }
+static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
+    const size_t g = column % 512 / OWL2_GROUP, e = column % OWL2_GROUP;
+    return owl2_place_in_stretch(i, m, k, column, e / 4 * 64 + g * 4 + e % 4);
+}
 
 static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
     const prepared_row row = owl2_prepared_row(rows, i, m, k);
-    size_t groups = k / OWL2_GROUP, padded = owl2_stretches(k) * 16;
+    const size_t groups = k / OWL2_GROUP, padded = owl2_stretches(k) * 16;
+    const float zeros[OWL2_GROUP] = {0};
     for (size_t group = 0; group < padded; group++) {
-        __m512 a = _mm512_setzero_ps(), b = a;
-        if (group < groups) a = _mm512_loadu_ps(x + group * 32), b = _mm512_loadu_ps(x + group * 32 + 16);
-        __m512i magnitude = _mm512_max_epu32(_mm512_castps_si512(_mm512_abs_ps(a)), _mm512_castps_si512(_mm512_abs_ps(b)));
-        uint32_t bits = _mm512_reduce_max_epu32(magnitude);
-        float most = bits >= 0x7f800000 ? __builtin_nanf("") : owl2_float_from_bits(bits);
-        __m512 inverse = _mm512_set1_ps(most > OWL2_LEAST_MAGNITUDE ? 127 / most : 0);
-        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)), high = _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse));
-        if (bits >= 0x7f800000) low = high = _mm512_setzero_si512();
+        const quantized_group q = quantized(group < groups ? x + group * OWL2_GROUP : zeros);
         prepared_stretch *to = row.first + group / 16 * row.step;
         const size_t g = group % 16;
         const __m512i step = _mm512_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112, 0, 0, 0, 0, 0, 0, 0, 0);
-        __m256i bytes = _mm256_set_m128i(_mm512_cvtsepi32_epi8(high), _mm512_cvtsepi32_epi8(low));
-        _mm256_i32scatter_epi32(to->q + place(g, 0), _mm512_castsi512_si256(step), bytes, 4);
-        owl2_set_group(to, g, most, _mm512_reduce_add_epi32(low), _mm512_reduce_add_epi32(high));
+        _mm256_i32scatter_epi32(to->q + g * 4, _mm512_castsi512_si256(step), q.bytes, 4);
+        owl2_set_group(to, g, q.most, q.first, q.last);
     }
 }
 
@@ -84,7 +81,7 @@ INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2]
                                 _mm512_mul_ps(_mm512_cvtepi32_ps(sum[0]), w->half_scale[0]));
     else
         total = _mm512_cvtepi32_ps(_mm512_add_epi32(sum[0], sum[1]));
-    partial = _mm512_fmadd_ps(total, _mm512_mul_ps(w->scale, factor), partial);
+    partial = _mm512_fmadd_ps(_mm512_mul_ps(total, factor), w->scale, partial);
     if (type == OWL2_Q4_K) {
         const __m512 less8 = _mm512_cvtepi32_ps(_mm512_load_si512(x->less8));
         partial = _mm512_fmadd_ps(_mm512_mul_ps(less8, factor), w->minimum, partial);
@@ -173,6 +170,7 @@ INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char
 
 #include "product_in_tiles.inc"
 
-const owl2_block_kernels owl2_block_kernels_avx512vnni = {"AVX-512 VNNI", place, prepare, product};
+const owl2_block_kernels owl2_block_kernels_avx512vnni = {
+    "AVX-512 VNNI", place, prepare, owl2_no_working_bytes, product};
 #pragma clang attribute pop
 #endif

@@ -5,6 +5,8 @@
 #include "owl2_block_kernels.h"
 #include "prepared.h"
 
+static int is_small(float x) { return fabsf(x) < 0x1p100f; }
+
 static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
     const prepared_row row = owl2_prepared_row(rows, i, m, k);
     for (size_t s = 0; s < owl2_stretches(k); s++) row.first[s * row.step] = (prepared_stretch){0};
@@ -14,11 +16,11 @@ static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
         const size_t g = group % 16;
         float most = 0;
         for (size_t i = 0; i < OWL2_GROUP; i++)
-            most = !isfinite(values[i]) ? NAN : fabsf(values[i]) > most ? fabsf(values[i]) : most;
-        to->scale[g] = most / 127;
+            most = !is_small(values[i]) ? NAN : fabsf(values[i]) > most ? fabsf(values[i]) : most;
+        to->scale[g] = owl2_group_scale(most);
         float inverse = most > OWL2_LEAST_MAGNITUDE ? 127 / most : 0;
         for (size_t i = 0; i < OWL2_GROUP; i++) {
-            float scaled = isfinite(values[i]) ? rintf(values[i] * inverse) : 0;
+            float scaled = is_small(values[i]) ? rintf(values[i] * inverse) : 0;
             int8_t q = scaled > 127 ? 127 : scaled < -127 ? -127 : (int8_t)scaled;
             to->q[owl2_place_by_halves(g, i)] = q;
             to->less8[g] -= 8 * q;
@@ -65,7 +67,8 @@ static group_of_weights group_at(owl2_type type, const void *w, size_t index) {
 }
 
 static void product(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias,
-                    float *y, size_t y_stride) {
+                    float *y, size_t y_stride, void *working) {
+    (void)working;
     size_t groups = k / OWL2_GROUP;
     for (size_t i = 0; i < m; i++) {
         const prepared_row row = owl2_prepared_row(x, i, m, k);
@@ -79,7 +82,7 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
                 for (size_t e = 0; e < 32; e++)
                     sum += weights.half_scale[e / 16] * weights.q[e] *
                            p->q[owl2_place_by_halves(g, e)];
-                partial[g] = fmaf((float)sum, weights.scale * p->scale[g], partial[g]);
+                partial[g] = fmaf((float)sum * p->scale[g], weights.scale, partial[g]);
                 if (type == OWL2_Q4_K)
                     partial[g] = fmaf((float)p->less8[g] * p->scale[g], weights.minimum / 8, partial[g]);
             }
@@ -90,4 +93,5 @@ static void product(owl2_type type, const void *x, size_t m, const void *w, size
     }
 }
 
-const owl2_block_kernels owl2_block_kernels_reference = {"reference", owl2_place_by_halves, prepare, product};
+const owl2_block_kernels owl2_block_kernels_reference = {
+    "reference", owl2_place_of_halves, prepare, owl2_no_working_bytes, product};

@@ -2,7 +2,10 @@
 #include "owl2_block_kernels.h"
 #include "owl2_kernels.h"
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #elif defined(__aarch64__) && defined(__APPLE__)
@@ -14,6 +17,7 @@ extern const owl2_block_kernels owl2_block_kernels_baseline;
 #if defined(__x86_64__)
 extern const owl2_kernels owl2_kernels_avx2, owl2_kernels_avx512;
 extern const owl2_block_kernels owl2_block_kernels_avx2, owl2_block_kernels_avxvnni, owl2_block_kernels_avx512vnni;
+extern const owl2_block_kernels owl2_block_kernels_amx;
 #elif defined(__aarch64__)
 extern const owl2_block_kernels owl2_block_kernels_dotprod;
 #endif
@@ -41,6 +45,17 @@ static bool has_avx512(void) {
 }
 
 static bool has_avx512vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+// Linux lets a process use tiles only after it asked; asking again does no harm.
+static bool has_amx(void) {
+#if defined(__linux__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
+    return has_avx512vnni() && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") &&
+           syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
 #elif defined(__aarch64__)
 static bool has_dotprod(void) {
 #if defined(__linux__)
@@ -64,6 +79,7 @@ static const tier tiers[OWL2_TIER_COUNT] = {
     [OWL2_TIER_AVXVNNI] = {"AVX-VNNI", has_avxvnni, &owl2_kernels_avx2, &owl2_block_kernels_avxvnni},
     [OWL2_TIER_AVX512] = {"AVX-512", has_avx512, &owl2_kernels_avx512, &owl2_block_kernels_avx2},
     [OWL2_TIER_AVX512VNNI] = {"AVX-512 VNNI", has_avx512vnni, &owl2_kernels_avx512, &owl2_block_kernels_avx512vnni},
+    [OWL2_TIER_AMX] = {"AMX", has_amx, &owl2_kernels_avx512, &owl2_block_kernels_amx},
 #else
     [OWL2_TIER_BASELINE] = {"NEON", always, &owl2_kernels_baseline, &owl2_block_kernels_baseline},
     [OWL2_TIER_DOTPROD] = {"NEON with dot product", has_dotprod, &owl2_kernels_baseline, &owl2_block_kernels_dotprod},
@@ -71,6 +87,7 @@ static const tier tiers[OWL2_TIER_COUNT] = {
     [OWL2_TIER_AVXVNNI] = {"AVX-VNNI", NULL, NULL, NULL},
     [OWL2_TIER_AVX512] = {"AVX-512", NULL, NULL, NULL},
     [OWL2_TIER_AVX512VNNI] = {"AVX-512 VNNI", NULL, NULL, NULL},
+    [OWL2_TIER_AMX] = {"AMX", NULL, NULL, NULL},
 #endif
 };
 

@@ -3,6 +3,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "tiles.h"
 #define REGISTER "v"
 
 #define TIER baseline
@@ -58,6 +60,23 @@
 #include "limits.inc"
 #pragma clang attribute pop
 
+#pragma clang attribute push(__attribute__((target("amx-tile,amx-int8"))), apply_to = function)
+static double int8_amx(size_t rounds) {
+    const owl2_tile_shapes shapes = owl2_tile_shapes_of(64, 16);
+    _tile_loadconfig(&shapes);
+    for (size_t round = 0; round < rounds; round++) {  // other operands each time, as one after another takes longer
+        _tile_dpbssd(0, 4, 6);
+        _tile_dpbssd(1, 5, 7);
+        _tile_dpbssd(2, 4, 7);
+        _tile_dpbssd(3, 5, 6);
+    }
+    _tile_release();
+    return (double)rounds * 4 * 2 * 16 * 16 * 64;
+}
+#pragma clang attribute pop
+
+static const owl2_limits limits_amx = {"AMX", int8_amx, float32_avx512vnni, read_avx512vnni};
+
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #define REGISTER "w"
@@ -91,6 +110,7 @@ static const owl2_limits *const tables[OWL2_TIER_COUNT] = {
     [OWL2_TIER_AVXVNNI] = &limits_avxvnni,
     [OWL2_TIER_AVX512] = &limits_avx512,
     [OWL2_TIER_AVX512VNNI] = &limits_avx512vnni,
+    [OWL2_TIER_AMX] = &limits_amx,
 #else
     [OWL2_TIER_DOTPROD] = &limits_dotprod,
 #endif

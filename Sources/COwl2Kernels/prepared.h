@@ -1,6 +1,7 @@
 // A stretch of a prepared row of activations (owl2_block_kernels.h).
 #pragma once
 
+#include "conversions.h"
 #include "owl2_block_kernels.h"
 
 typedef struct {
@@ -25,15 +26,26 @@ static inline prepared_row owl2_prepared_row(const void *rows, size_t i, size_t 
                           rest < OWL2_TILE_ROWS ? rest : OWL2_TILE_ROWS};
 }
 
+// Groups whose largest magnitude is below are zeros: 127 over it would be too large for a Float32.
+#define OWL2_LEAST_MAGNITUDE 1e-30f
+
+// Groups with a magnitude of 2^100, infinity or NaN, as bits, count as not finite.
+#define OWL2_TOO_LARGE_BITS 0x71800000
+
+// The scale of a group, of its largest magnitude: 22 significant bits, so that its product with 3 * 2^22 is exact.
+static inline float owl2_group_scale(float most) {
+    const float scale = most / 127;
+    uint32_t bits;
+    __builtin_memcpy(&bits, &scale, sizeof bits);
+    return owl2_float_from_bits(bits & ~3u);
+}
+
 // Sets what belongs to group g beside its bytes: the scale, of its largest magnitude, and its halves' sums.
 static inline void owl2_set_group(prepared_stretch *to, size_t g, float most, int32_t first, int32_t second) {
-    to->scale[g] = most / 127;
+    to->scale[g] = owl2_group_scale(most);
     to->less8[g] = -8 * (first + second);
     to->less_halves[g][0] = (int16_t)-first, to->less_halves[g][1] = (int16_t)-second;
 }
-
-// Groups whose largest magnitude is below are zeros: 127 over it would be too large for a Float32.
-#define OWL2_LEAST_MAGNITUDE 1e-30f
 
 // `have` bytes of weights with zeros behind them, `bytes` in all, copied to `padded`.
 static inline const char *owl2_with_zeros_behind(const char *w, size_t have, char *padded, size_t bytes) {
@@ -41,8 +53,25 @@ static inline const char *owl2_with_zeros_behind(const char *w, size_t have, cha
     return __builtin_memcpy(padded, w, have);
 }
 
+// The place of element `column` of row i of m in a stretch, whose bytes have it at `byte`.
+static inline owl2_place owl2_place_in_stretch(size_t i, size_t m, size_t k, size_t column, size_t byte) {
+    const prepared_row row = owl2_prepared_row(NULL, i, m, k);
+    const size_t stretch = (size_t)(row.first + column / 512 * row.step);
+    return (owl2_place){stretch + byte, stretch + offsetof(prepared_stretch, scale) + column % 512 / OWL2_GROUP * sizeof(float)};
+}
+
+// For products that need no memory beside.
+static inline size_t owl2_no_working_bytes(size_t m, size_t k) {
+    (void)m, (void)k;
+    return 0;
+}
+
 // The order of the tables over 16 bytes and of the naive twin: group g has the 16-byte place g / 4 in part g % 4 of 128 bytes
 // for its first half, and the same place 64 bytes further for its second half.
 static inline size_t owl2_place_by_halves(size_t g, size_t i) {
     return g % 4 * 128 + i / 16 * 64 + g / 4 * 16 + i % 16;
+}
+
+static inline owl2_place owl2_place_of_halves(size_t i, size_t m, size_t k, size_t column) {
+    return owl2_place_in_stretch(i, m, k, column, owl2_place_by_halves(column % 512 / OWL2_GROUP, column % OWL2_GROUP));
 }

@@ -24,6 +24,8 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConverti
     case avx512
     /// AVX-512 with VNNI.
     case avx512VNNI
+    /// AVX-512 with VNNI, and AMX for products of several rows with quantised weights.
+    case amx
 
     private var tier: owl2_tier { owl2_tier(rawValue) }
 

@@ -93,9 +93,12 @@ extension Compute {
                 type, x.row(rows.lowerBound), x.columnCount, rows.count, w, outputs.count, weight.columnCount, bias,
                 target, y.columnCount)
         }
+        let workingByteCount = blockKernels.working_bytes(rows.count, weight.columnCount)
+        let working = workingByteCount > 0 ? WorkingMemory.allocate(byteCount: workingByteCount) : nil
+        defer { if let working { WorkingMemory.deallocate(working, byteCount: workingByteCount) } }
         blockKernels.product(
             type, prepared.tile(at: rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
-            y.columnCount)
+            y.columnCount, working)
     }
 
     /// For one row about 256 kB of weights a task; for many rows a few panels, of which the kernel fetches the next while
@@ -147,7 +150,7 @@ extension Compute {
         switch instructionSet {
         case .baseline, .neonDotProduct: return nil
         case .avx2, .avxVNNI: return (usingAVX2 + usingAVX512).contains(name) ? nil : "Haswell"
-        case .avx512, .avx512VNNI: return (usingAVX2 + usingAVX512).contains(name) ? nil : "SkylakeX"
+        case .avx512, .avx512VNNI, .amx: return (usingAVX2 + usingAVX512).contains(name) ? nil : "SkylakeX"
         }
     }
 }

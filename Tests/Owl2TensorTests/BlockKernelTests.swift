@@ -13,7 +13,7 @@ import Testing
 
     static let sizes = [
         (1, 1, 32), (1, 7, 480), (1, 33, 512), (2, 5, 544), (3, 31, 1024), (4, 32, 1056), (5, 33, 2816), (6, 64, 96),
-        (8, 40, 1600), (9, 65, 544), (13, 70, 11_008), (20, 3, 4096), (67, 50, 544),
+        (8, 40, 1600), (9, 65, 544), (13, 70, 11_008), (20, 3, 4096), (67, 50, 544), (71, 33, 1056), (96, 17, 2112),
     ].map(Size.init)
 
     /// The sizes with columns rounded up to whole blocks.
@@ -45,19 +45,22 @@ import Testing
         return words
     }
 
-    /// The bytes of each prepared row, with the elements in the order of the columns instead of the table's own.
-    static func inOrder(_ prepared: [UInt64], _ kernels: owl2_block_kernels, _ columns: Int) -> [[UInt8]] {
-        let bytes = prepared.withUnsafeBytes { Array($0) }
-        let stretchCount = owl2_stretches(columns), stretchByteCount = OWL2_STRETCH_BYTES
-        let rowCount = bytes.count / owl2_prepared_bytes(columns)
-        return (0..<rowCount).map { row in
-            let firstOfTile = row / OWL2_TILE_ROWS * OWL2_TILE_ROWS
-            let rowsOfTile = min(OWL2_TILE_ROWS, rowCount - firstOfTile)
-            return (0..<stretchCount).flatMap { stretch in
-                let index = firstOfTile * stretchCount + stretch * rowsOfTile + row - firstOfTile
-                let stretch = Array(bytes[(index * stretchByteCount)...].prefix(stretchByteCount))
-                let elements = (0..<512).map { stretch[kernels.place($0 / 32, $0 % 32)] }
-                return elements + stretch.dropFirst(512)
+    /// A prepared row's elements, and the bits of each one's scale, in the order of the columns instead of the table's own.
+    struct PreparedRow: Equatable {
+        var elements: [UInt8] = [], scales: [UInt32] = []
+    }
+
+    static func inOrder(_ prepared: [UInt64], rows: Int, _ kernels: owl2_block_kernels, _ columns: Int) -> [PreparedRow]
+    {
+        prepared.withUnsafeBytes { bytes in
+            (0..<rows).map { row in
+                var result = PreparedRow()
+                for column in 0..<columns {
+                    let place = kernels.place(row, rows, columns, column)
+                    result.elements.append(bytes[place.element])
+                    result.scales.append(bytes.loadUnaligned(fromByteOffset: place.scale, as: UInt32.self))
+                }
+                return result
             }
         }
     }
@@ -68,14 +71,19 @@ import Testing
     ) -> Matrix {
         let y = Matrix(uninitializedRows: rows, columns: weight.rowCount)
         let bytes = UnsafeMutableRawPointer.allocate(byteCount: prepared.count * 8, alignment: 64)
-        defer { bytes.deallocate() }
+        let workingByteCount = kernels.working_bytes(rows, weight.columnCount)
+        let working = UnsafeMutableRawPointer.allocate(byteCount: workingByteCount, alignment: 64)
+        defer {
+            bytes.deallocate()
+            working.deallocate()
+        }
         prepared.withUnsafeBytes { source in
             UnsafeMutableRawBufferPointer(start: bytes, count: source.count).copyMemory(from: source)
         }
         withOptionalPointer(bias) { bias in
             kernels.product(
                 weight.elementType.kernelType, bytes, rows, weight.row(0), weight.rowCount, weight.columnCount, bias,
-                y.elements, y.columnCount)
+                y.elements, y.columnCount, working)
         }
         return y
     }
@@ -85,15 +93,16 @@ import Testing
         let kernels = try #require(set.blockKernels).pointee
         for columns in [32, 64, 480, 512, 1056] {
             var numbers = TestNumbers(UInt64(columns))
-            let rowCount = OWL2_TILE_ROWS + 3
-            var values = numbers.array(rowCount * columns, scale: 7)
-            for index in 0..<32 { values[columns + index] = index % 2 == 0 ? 0 : -0.0 }
-            values[2 * columns] = 1e38
-            let x = Matrix(rowCount: rowCount, columnCount: columns, values: values)
-            let found = Self.inOrder(Self.prepare(x, kernels), kernels, columns)
-            let twin = owl2_block_kernels_reference
-            let expected = Self.inOrder(Self.prepare(x, twin), twin, columns)
-            for row in 0..<rowCount { #expect(found[row] == expected[row], "row \(row) of \(columns) columns") }
+            for rowCount in [3, OWL2_TILE_ROWS + 3, OWL2_TILE_ROWS + 21] {
+                var values = numbers.array(rowCount * columns, scale: 7)
+                for index in 0..<32 { values[columns + index] = index % 2 == 0 ? 0 : -0.0 }
+                values[2 * columns] = 1e38
+                let x = Matrix(rowCount: rowCount, columnCount: columns, values: values)
+                let found = Self.inOrder(Self.prepare(x, kernels), rows: rowCount, kernels, columns)
+                let twin = owl2_block_kernels_reference
+                let expected = Self.inOrder(Self.prepare(x, twin), rows: rowCount, twin, columns)
+                for row in 0..<rowCount { #expect(found[row] == expected[row], "row \(row) of \(columns) columns") }
+            }
         }
     }
 
@@ -109,7 +118,7 @@ import Testing
             }
             let found = products[0], expected = products[1]
             if String(cString: kernels.name) == "SSE2" {  // has no fused multiply-add
-                expectClose(found, expected, absolute: 1e-4, relative: 1e-5, size.testDescription)
+                expectClose(found, expected, absolute: 5e-4, relative: 1e-5, size.testDescription)
             } else {
                 #expect(found == expected, "\(size.testDescription)")
             }

@@ -27,7 +27,8 @@ typedef enum {
     OWL2_TIER_AVXVNNI = 3,
     OWL2_TIER_AVX512 = 4,
     OWL2_TIER_AVX512VNNI = 5,
-    OWL2_TIER_COUNT = 6,
+    OWL2_TIER_AMX = 6,
+    OWL2_TIER_COUNT = 7,
 } owl2_tier;
 
 // Columns of a head at most for attention in integers.
