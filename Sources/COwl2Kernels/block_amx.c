@@ -1,5 +1,6 @@
 // Kernels for blocks with AMX: tdpbssd multiplies 16 rows of weights by 16 rows of activations, 32 bytes of each. A few rows
-// are left to AVX-512 VNNI, whose order of prepared rows they have.
+// are left to AVX-512 VNNI, whose order of prepared rows they have; and so is Q6_K, whose 16 products with a scale are too few
+// to be worth a way through memory.
 //
 // While tiles are in use one port is left for arithmetic with floats. Sums therefore begin with the bits of 3 * 2^22, so that
 // a sum s is the float 3 * 2^22 + s without a conversion, and one fused operation makes it s * scale, exactly rounded: with
@@ -25,7 +26,7 @@ extern const owl2_block_kernels owl2_block_kernels_avx512vnni;
 #include "quantized_512.inc"
 
 // Fewer rows of a tile are left to VNNI; bytes of activations that stay in the second-level cache; panels that share them.
-enum { LEAST_ROWS = 8, BLOCK_BYTES = 1200 << 10, PANELS = 2 };
+enum { LEAST_ROWS = 24, BLOCK_BYTES = 1200 << 10, PANELS = 2 };
 
 static const float MAGIC = 12582912;  // 3 * 2^22
 
@@ -91,13 +92,7 @@ static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
 
 // Tiles of sums follow each other round: one is begun while an earlier one is stored and the sums of another, which left it,
 // are added.
-enum { SUMS_IN_TURN = OWL2_TILES_OF_SUMS, WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS, STEPS_AHEAD = 3 };
-
-// Tiles for so many rows of activations. Halves of a group of Q6_K have scales of their own.
-INLINE void use_tiles(owl2_type type, size_t columns) {
-    const owl2_tile_shapes shapes = owl2_tile_shapes_of(type == OWL2_Q6_K ? OWL2_GROUP / 2 : OWL2_GROUP, columns);
-    _tile_loadconfig(&shapes);
-}
+enum { SUMS_IN_TURN = OWL2_TILES_OF_SUMS, WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS };
 
 // What is multiplied: one or two neighbouring blocks of as many rows, by one or more panels.
 typedef struct {
@@ -130,68 +125,74 @@ INLINE const char *rows_of(const run *r, const operands *o) {
     return o->x.first + (r->block * o->groups + r->first) * ROW_GROUP_BYTES * o->x.columns;
 }
 
-// The steps of all runs: a step is a group, or a half of one of Q6_K.
+// The next group to be multiplied, of all runs.
 typedef struct {
     run at;
-    size_t done;  // steps of this run
-    size_t number;
-} steps;
+    size_t left;  // groups of this run
+    const weight_group *w;
+    const char *x;
+} position;
+
+INLINE void begin(position *p, const operands *o) {
+    p->left = p->at.count, p->w = weights_of(&p->at, o), p->x = rows_of(&p->at, o);
+}
 
 typedef int32_t tile_sums[16][16];
 
-// Multiplies a step, if there is one left, into the tile of its turn.
-INLINE void multiply_next(owl2_type type, steps *next, const operands *o) {
-    const size_t parts = type == OWL2_Q6_K ? 2 : 1;
-    while (next->done == next->at.count * parts) {
-        if (next->at.rank == 16) return;
+// Whether a group is left.
+INLINE int find(position *next, const operands *o) {
+    while (next->left == 0) {
+        if (next->at.rank == 16) return 0;
         advance(&next->at, o);
-        next->done = 0;
+        begin(next, o);
     }
-    const size_t columns = o->x.columns, part = next->done % parts, group = next->done / parts;
-    const int8_t *w = weights_of(&next->at, o)[group].q[0] + 16 * part;
-    const char *x = rows_of(&next->at, o) + (ROW_GROUP_BYTES * group + 16 * part) * columns;
-#define MULTIPLY(turn)                                                                                                  \
-    _tile_loadd(WEIGHTS + turn % 2, w, OWL2_GROUP), _tile_loadd(ROWS + turn % 2, x, 4 * columns), _tile_zero(turn), \
-        _tile_dpbssd(turn, WEIGHTS + turn % 2, ROWS + turn % 2)
-    switch (next->number++ % SUMS_IN_TURN) {
-    case 0: MULTIPLY(0); break;
-    case 1: MULTIPLY(1); break;
-    case 2: MULTIPLY(2); break;
-    default: MULTIPLY(3); break;
-    }
-    next->done++;
+    return 1;
 }
 
-INLINE void store_tile(size_t number, tile_sums sums[SUMS_IN_TURN]) {
+INLINE void go_on(position *next, const operands *o) { next->left--, next->w++, next->x += ROW_GROUP_BYTES * o->x.columns; }
+
+// Multiplies the next group, if there is one, into a tile: numbers of tiles are parts of instructions.
+#define MULTIPLY(turn, next, o)                                                                           \
+    if (find(next, o))                                                                                    \
+        _tile_loadd(WEIGHTS + (turn) % 2, (next)->w->q, OWL2_GROUP),                                      \
+            _tile_loadd(ROWS + (turn) % 2, (next)->x, 4 * (o)->x.columns), _tile_zero(turn),              \
+            _tile_dpbssd(turn, WEIGHTS + (turn) % 2, ROWS + (turn) % 2), go_on(next, o)
+
+// While the sums of group `number` are used, those of the next one are stored, and the group after the next two is multiplied.
+INLINE void multiply_ahead(size_t number, position *next, const operands *o, tile_sums sums[SUMS_IN_TURN]) {
     switch (number % SUMS_IN_TURN) {
-    case 0: _tile_stored(0, sums[0], 64); break;
-    case 1: _tile_stored(1, sums[1], 64); break;
-    case 2: _tile_stored(2, sums[2], 64); break;
-    default: _tile_stored(3, sums[3], 64); break;
+    case 0:
+        MULTIPLY(3, next, o);
+        _tile_stored(1, sums[1], 64);
+        break;
+    case 1:
+        MULTIPLY(0, next, o);
+        _tile_stored(2, sums[2], 64);
+        break;
+    case 2:
+        MULTIPLY(1, next, o);
+        _tile_stored(3, sums[3], 64);
+        break;
+    default:
+        MULTIPLY(2, next, o);
+        _tile_stored(0, sums[0], 64);
+        break;
     }
 }
 
-// Adds a group's sums, or those of its halves, to a partial sum of 16 outputs.
-INLINE void add_group(owl2_type type, const weight_group *w, const char *x, size_t columns, __mmask16 mask,
-                      tile_sums sums, tile_sums last_sums, __m512 partial[16]) {
+// Adds a group's sums to a partial sum of 16 outputs.
+INLINE void add_group(owl2_type type, const weight_group *w, const char *x, size_t columns, __mmask16 mask, tile_sums sums,
+                      __m512 partial[16]) {
     const __m512 scale = _mm512_maskz_loadu_ps(mask, floats_of_group(x, columns, 0));
     const __m512 less_magic = _mm512_maskz_loadu_ps(mask, floats_of_group(x, columns, 1));
     const __m512 less8 = _mm512_maskz_loadu_ps(mask, floats_of_group(x, columns, 2));
     const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(MAGIC));
 #pragma unroll
     for (size_t j = 0; j < 16; j++) {
-        __m512 total;
-        if (type == OWL2_Q6_K) {  // exact: whole numbers below 2^24
-            const __m512 first = _mm512_cvtepi32_ps(_mm512_load_si512(sums[j]));
-            const __m512 last = _mm512_cvtepi32_ps(_mm512_load_si512(last_sums[j]));
-            total = _mm512_mul_ps(first, _mm512_set1_ps(w->factor[0][j]));
-            total = _mm512_mul_ps(_mm512_fmadd_ps(last, _mm512_set1_ps(w->factor[1][j]), total), scale);
-        } else {
-            total = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(sums[j]), magic));
-            total = _mm512_fmadd_ps(total, scale, less_magic);
-        }
-        partial[j] = _mm512_fmadd_ps(total, _mm512_set1_ps(w->scale[j]), partial[j]);
-        if (type == OWL2_Q4_K) partial[j] = _mm512_fmadd_ps(less8, _mm512_set1_ps(w->factor[0][j]), partial[j]);
+        const __m512 above_magic = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(sums[j]), magic));
+        const __m512 scaled = _mm512_fmadd_ps(above_magic, scale, less_magic);
+        partial[j] = _mm512_fmadd_ps(scaled, _mm512_set1_ps(w->scale[j]), partial[j]);
+        if (type == OWL2_Q4_K) partial[j] = _mm512_fmadd_ps(less8, _mm512_set1_ps(w->minimum[j]), partial[j]);
     }
 }
 
@@ -220,11 +221,14 @@ INLINE void store(__m512 sums[16], size_t columns, size_t outputs, const float *
 INLINE void tile(owl2_type type, const operands *o, size_t n, const float *bias, float *y, size_t y_stride) {
     __m512 waiting[PANELS][2][4][16];
     tile_sums sums[SUMS_IN_TURN] __attribute__((aligned(64)));
-    const size_t columns = o->x.columns, parts = type == OWL2_Q6_K ? 2 : 1;
+    const size_t columns = o->x.columns;
     const __mmask16 mask = (__mmask16)((1u << columns) - 1);
-    steps next = {.at = first_run(o)};
-    for (size_t i = 0; i < STEPS_AHEAD; i++) multiply_next(type, &next, o);
-    store_tile(0, sums);
+    position next = {.at = first_run(o)};
+    begin(&next, o);
+    MULTIPLY(0, &next, o);
+    MULTIPLY(1, &next, o);
+    MULTIPLY(2, &next, o);
+    _tile_stored(0, sums[0], 64);
     size_t number = 0;
     for (run r = first_run(o); r.rank < 16; advance(&r, o)) {
         const weight_group *w = weights_of(&r, o);
@@ -233,13 +237,8 @@ INLINE void tile(owl2_type type, const operands *o, size_t n, const float *bias,
 #pragma unroll
         for (size_t j = 0; j < 16; j++) partial[j] = _mm512_setzero_ps();
         for (size_t s = 0; s < r.count; s++) {
-            const size_t first = number;
-            for (size_t part = 0; part < parts; part++) {
-                multiply_next(type, &next, o);
-                store_tile(++number, sums);
-            }
-            add_group(type, w + s, x + s * ROW_GROUP_BYTES * columns, columns, mask, sums[first % SUMS_IN_TURN],
-                      sums[(first + 1) % SUMS_IN_TURN], partial);
+            multiply_ahead(number, &next, o, sums);
+            add_group(type, w + s, x + s * ROW_GROUP_BYTES * columns, columns, mask, sums[number++ % SUMS_IN_TURN], partial);
         }
         add_waiting(r.rank, partial, waiting[r.panel][r.block]);
         if (r.rank < 15) continue;
@@ -260,18 +259,23 @@ INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, s
         owl2_block_kernels_avx512vnni.product(type, (const char *)x + many * owl2_prepared_bytes(k), few, w, n, k, bias,
                                               y + many * y_stride, y_stride, NULL);
     if (!many) return;
-    size_t at_once = BLOCK_BYTES / owl2_prepared_bytes(k) / OWL2_TILE_ROWS * OWL2_TILE_ROWS, shape = 0;
+    size_t at_once = BLOCK_BYTES / owl2_prepared_bytes(k) / OWL2_TILE_ROWS * OWL2_TILE_ROWS, columns = 0;
     if (at_once < OWL2_TILE_ROWS) at_once = OWL2_TILE_ROWS;
     for (size_t from = 0; from < many; from += at_once) {
         const size_t to = from + at_once < many ? from + at_once : many;
         for (size_t j = 0; j < n; j += 16 * PANELS) {
             const size_t outputs = n - j < 16 * PANELS ? n - j : 16 * PANELS;
-            pack_panels(type, w + j * row_bytes, outputs, groups, working);
+            for (size_t p = 0; p * 16 < outputs; p++)
+                pack_panel(type, w + (j + p * 16) * row_bytes, outputs - p * 16 < 16 ? outputs - p * 16 : 16, groups,
+                           16 * PANELS * row_bytes, (weight_group *)working + p * groups);
             operands o = {.panels = working, .groups = groups, .panel_count = (outputs + 15) / 16};
             for (size_t i = from; i < to; i += 16 * o.block_count) {
                 o.x = block_of_row(x, i, m, k);
                 o.block_count = to - i < 32 ? 1 : 2;
-                if (o.x.columns != shape) use_tiles(type, shape = o.x.columns);
+                if (o.x.columns != columns) {
+                    const owl2_tile_shapes shapes = owl2_tile_shapes_of(OWL2_GROUP, columns = o.x.columns);
+                    _tile_loadconfig(&shapes);
+                }
                 tile(type, &o, outputs, bias ? bias + j : 0, y + i * y_stride + j, y_stride);
             }
         }
@@ -279,7 +283,14 @@ INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, s
     _tile_release();
 }
 
-#include "product_by_type.inc"
+static void product(owl2_type type, const void *x, size_t m, const void *w, size_t n, size_t k, const float *bias, float *y,
+                    size_t y_stride, void *working) {
+    switch (type) {
+    case OWL2_Q8_0: return product_of(OWL2_Q8_0, x, m, w, n, k, bias, y, y_stride, working);
+    case OWL2_Q4_0: return product_of(OWL2_Q4_0, x, m, w, n, k, bias, y, y_stride, working);
+    default: return product_of(OWL2_Q4_K, x, m, w, n, k, bias, y, y_stride, working);
+    }
+}
 
 const owl2_block_kernels owl2_block_kernels_amx = {"AMX", place, prepare, working_bytes, product};
 #pragma clang attribute pop

@@ -39,7 +39,10 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConverti
     public static var best: InstructionSet { allCases.last { $0.isAvailable } ?? .baseline }
 
     package var kernels: UnsafePointer<owl2_kernels>? { owl2_kernels_for(tier) }
-    package var blockKernels: UnsafePointer<owl2_block_kernels>? { owl2_block_kernels_for(tier) }
+
+    package func blockKernels(for type: ElementType) -> UnsafePointer<owl2_block_kernels>? {
+        owl2_block_kernels_for(tier, type.kernelType)
+    }
 }
 
 /// The machine's means to compute: kernels for an instruction set, a backend for products, and threads.
@@ -58,7 +61,7 @@ public final class Compute: @unchecked Sendable {
     public let instructionSet: InstructionSet
 
     package let kernels: owl2_kernels
-    package let blockKernels: owl2_block_kernels
+    private let blockKernels: [ElementType: owl2_block_kernels]
     package let pool: ThreadPool
 
     /// The most threads that may be asked for.
@@ -81,11 +84,14 @@ public final class Compute: @unchecked Sendable {
             )
         }
         let chosen = instructionSet ?? .best
-        guard let kernels = chosen.kernels, let blockKernels = chosen.blockKernels else {
+        guard let kernels = chosen.kernels else {
             throw Owl2Error(.invalidInput, "this machine has no \(chosen)", subject: "instruction set")
         }
         self.kernels = kernels.pointee
-        self.blockKernels = blockKernels.pointee
+        blockKernels = Dictionary(
+            uniqueKeysWithValues: ElementType.allCases.filter(\.isQuantized).compactMap { type in
+                chosen.blockKernels(for: type).map { (type, $0.pointee) }
+            })
         self.backend = backend
         self.instructionSet = chosen
         pool = ThreadPool(threadCount: threads)
@@ -94,6 +100,12 @@ public final class Compute: @unchecked Sendable {
 
     deinit {
         WorkingMemory.shared.removeUser()
+    }
+
+    /// The kernels for quantised weights of a type; another type is a programmer's error.
+    func blockKernels(for type: ElementType) -> owl2_block_kernels {
+        guard let kernels = blockKernels[type] else { preconditionFailure("\(type) has no blocks") }
+        return kernels
     }
 
     /// Runs `body` for the rows of a matrix in parallel, several rows to a task where rows are short.

@@ -22,13 +22,17 @@ private final class PreparedRows: @unchecked Sendable {
     private let bytes: UnsafeMutableRawPointer
     private let rowByteCount: Int
     private let byteCount: Int
+    /// The kernels whose order the bytes have.
+    let kernels: owl2_block_kernels
 
-    init(_ x: Matrix, _ compute: Compute) {
+    init(_ x: Matrix, for type: ElementType, _ compute: Compute) {
+        let kernels = compute.blockKernels(for: type)
+        self.kernels = kernels
         rowByteCount = owl2_prepared_bytes(x.columnCount)
         byteCount = x.rowCount * rowByteCount
         let bytes = WorkingMemory.allocate(byteCount: byteCount)
         compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
-            compute.blockKernels.prepare(x.row(row), x.columnCount, bytes, row, x.rowCount)
+            kernels.prepare(x.row(row), x.columnCount, bytes, row, x.rowCount)
         }
         self.bytes = bytes
     }
@@ -66,7 +70,7 @@ extension Compute {
 
     /// Outputs are shared among the threads: a panel at a time for many rows of activations, and many more in blocks.
     private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
-        let prepared = weight.elementType.isQuantized ? PreparedRows(x, self) : nil
+        let prepared = weight.elementType.isQuantized ? PreparedRows(x, for: weight.elementType, self) : nil
         let blockCount = (x.rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
         let tile = OWL2_TILE_ROWS, tileCount = (x.rowCount + tile - 1) / tile
         let rowsPerBlock = min(x.rowCount, (tileCount + blockCount - 1) / blockCount * tile)
@@ -93,10 +97,10 @@ extension Compute {
                 type, x.row(rows.lowerBound), x.columnCount, rows.count, w, outputs.count, weight.columnCount, bias,
                 target, y.columnCount)
         }
-        let workingByteCount = blockKernels.working_bytes(rows.count, weight.columnCount)
+        let workingByteCount = prepared.kernels.working_bytes(rows.count, weight.columnCount)
         let working = workingByteCount > 0 ? WorkingMemory.allocate(byteCount: workingByteCount) : nil
         defer { if let working { WorkingMemory.deallocate(working, byteCount: workingByteCount) } }
-        blockKernels.product(
+        prepared.kernels.product(
             type, prepared.tile(at: rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
             y.columnCount, working)
     }

@@ -35,7 +35,7 @@ static void test_dispatch(bool has_dot_product) {
         begin_case("%s", owl2_tier_name(tier));
         const bool wanted = tier == OWL2_TIER_BASELINE || (tier == OWL2_TIER_DOTPROD && has_dot_product);
         expect((owl2_kernels_for(tier) != NULL) == wanted, "kernels are there exactly if the processor has the set");
-        expect((owl2_block_kernels_for(tier) != NULL) == wanted, "likewise kernels for blocks");
+        expect((owl2_block_kernels_for(tier, OWL2_Q8_0) != NULL) == wanted, "likewise kernels for blocks");
         expect((owl2_limits_for(tier) != NULL) == wanted, "likewise loops for limits");
         expect((owl2_quantize_for(tier) != NULL) == (tier == OWL2_TIER_BASELINE), "one function quantises");
     }
@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
     const owl2_kernels *tested = NULL;
     for (owl2_tier tier = OWL2_TIER_BASELINE; tier <= OWL2_TIER_DOTPROD; tier++) {
         const owl2_kernels *kernels = owl2_kernels_for(tier);
-        const owl2_block_kernels *block_kernels = owl2_block_kernels_for(tier);
+        const owl2_block_kernels *block_kernels = owl2_block_kernels_for(tier, OWL2_Q8_0);
         const owl2_limits *limits = owl2_limits_for(tier);
         if (!kernels || !block_kernels || !limits) {
             printf("%s: not tested, this processor lacks it\n", owl2_tier_name(tier));

@@ -90,7 +90,7 @@ import Testing
 
     @Test("Preparing activations", arguments: availableSets)
     func prepare(set: InstructionSet) throws {
-        let kernels = try #require(set.blockKernels).pointee
+        let kernels = try #require(set.blockKernels(for: .q8_0)).pointee
         for columns in [32, 64, 480, 512, 1056] {
             var numbers = TestNumbers(UInt64(columns))
             for rowCount in [3, OWL2_TILE_ROWS + 3, OWL2_TILE_ROWS + 21] {
@@ -108,7 +108,7 @@ import Testing
 
     @Test("Products equal the naive ones bit for bit", arguments: availableSets, blockTypes)
     func product(set: InstructionSet, type: ElementType) throws {
-        let kernels = try #require(set.blockKernels).pointee
+        let kernels = try #require(set.blockKernels(for: type)).pointee
         for size in Self.sizes(type) {
             var numbers = TestNumbers(UInt64(size.inputs + size.rows))
             let x = numbers.matrix(size.rows, size.inputs, scale: 3), bias = numbers.array(size.outputs)
@@ -127,7 +127,7 @@ import Testing
 
     @Test("Sums of the largest magnitude", arguments: availableSets, blockTypes)
     func largestSums(set: InstructionSet, type: ElementType) throws {
-        let kernels = try #require(set.blockKernels).pointee
+        let kernels = try #require(set.blockKernels(for: type)).pointee
         let size = Size(rows: 6, outputs: 34, inputs: 512)
         var numbers = TestNumbers(1)
         // numbers and scales of blocks, as bits: Q8_0 -128; Q4_0 -8; Q4_K 15, 63, 63; Q6_K -32, -128
@@ -157,7 +157,7 @@ import Testing
 
     @Test("A row's product does not depend on its neighbours", arguments: availableSets, blockTypes)
     func productOfOneRow(set: InstructionSet, type: ElementType) throws {
-        let kernels = try #require(set.blockKernels).pointee
+        let kernels = try #require(set.blockKernels(for: type)).pointee
         var numbers = TestNumbers(5)
         let size = Size(rows: 19, outputs: 45, inputs: 1280)
         let x = numbers.matrix(size.rows, size.inputs), weight = Self.weights(&numbers, size, type)
@@ -183,7 +183,7 @@ import Testing
 
     @Test("An activation that is not finite comes through", arguments: availableSets, blockTypes)
     func nonFinite(set: InstructionSet, type: ElementType) throws {
-        let kernels = try #require(set.blockKernels).pointee
+        let kernels = try #require(set.blockKernels(for: type)).pointee
         for value: Float in [.nan, .infinity, -.infinity] {
             for rows in [1, 14] {
                 var numbers = TestNumbers(2)

@@ -57,8 +57,9 @@ typedef struct {
                     float *y, size_t y_stride, void *working);
 } owl2_block_kernels;
 
-// The table of an instruction set, or NULL if the kernels of it were not built or this machine lacks it.
-const owl2_block_kernels *owl2_block_kernels_for(owl2_tier tier);
+// The table of an instruction set for a type, or NULL if the kernels of it were not built or this machine lacks it. Rows are
+// prepared and multiplied by the same table.
+const owl2_block_kernels *owl2_block_kernels_for(owl2_tier tier, owl2_type type);
 
 // The naive twins: the same arithmetic in plain loops.
 extern const owl2_block_kernels owl2_block_kernels_reference;
