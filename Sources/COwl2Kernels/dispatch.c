@@ -15,7 +15,7 @@
 extern const owl2_kernels owl2_kernels_baseline;
 extern const owl2_block_kernels owl2_block_kernels_baseline;
 #if defined(__x86_64__)
-extern const owl2_kernels owl2_kernels_avx2, owl2_kernels_avx512;
+extern const owl2_kernels owl2_kernels_avx2, owl2_kernels_avx512, owl2_kernels_avx512vnni;
 extern const owl2_block_kernels owl2_block_kernels_avx2, owl2_block_kernels_avxvnni, owl2_block_kernels_avx512vnni;
 extern const owl2_block_kernels owl2_block_kernels_amx;
 #elif defined(__aarch64__)
@@ -78,8 +78,8 @@ static const tier tiers[OWL2_TIER_COUNT] = {
     [OWL2_TIER_AVX2] = {"AVX2", has_avx2, &owl2_kernels_avx2, &owl2_block_kernels_avx2},
     [OWL2_TIER_AVXVNNI] = {"AVX-VNNI", has_avxvnni, &owl2_kernels_avx2, &owl2_block_kernels_avxvnni},
     [OWL2_TIER_AVX512] = {"AVX-512", has_avx512, &owl2_kernels_avx512, &owl2_block_kernels_avx2},
-    [OWL2_TIER_AVX512VNNI] = {"AVX-512 VNNI", has_avx512vnni, &owl2_kernels_avx512, &owl2_block_kernels_avx512vnni},
-    [OWL2_TIER_AMX] = {"AMX", has_amx, &owl2_kernels_avx512, &owl2_block_kernels_amx},
+    [OWL2_TIER_AVX512VNNI] = {"AVX-512 VNNI", has_avx512vnni, &owl2_kernels_avx512vnni, &owl2_block_kernels_avx512vnni},
+    [OWL2_TIER_AMX] = {"AMX", has_amx, &owl2_kernels_avx512vnni, &owl2_block_kernels_amx},
 #else
     [OWL2_TIER_BASELINE] = {"NEON", always, &owl2_kernels_baseline, &owl2_block_kernels_baseline},
     [OWL2_TIER_DOTPROD] = {"NEON with dot product", has_dotprod, &owl2_kernels_baseline, &owl2_block_kernels_dotprod},
