@@ -2,9 +2,8 @@
 // are left to AVX-512 VNNI, whose order of prepared rows they have; and so is Q6_K, whose 16 products with a scale are too few
 // to be worth a way through memory.
 //
-// While tiles are in use one port is left for arithmetic with floats. Sums therefore begin with the bits of 3 * 2^22, so that
-// a sum s is the float 3 * 2^22 + s without a conversion, and one fused operation makes it s * scale, exactly rounded: with
-// scales of 22 bits, 3 * 2^22 * scale is exact. Two operations add 32 products to a partial sum.
+// While tiles are in use one port is left for arithmetic with floats, another for integers. Sums become floats above OWL2_ABOVE
+// by an addition of integers, and two fused operations add 32 products to a partial sum.
 //
 // Groups stand by the partial sum that they belong to, group g by g % 16, in the order in which partial sums are added at the
 // end: sums that were waiting are added as soon as both are there, and four levels of them wait at most.
@@ -18,8 +17,8 @@
 
 extern const owl2_block_kernels owl2_block_kernels_avx512vnni;
 
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c,amx-tile,amx-int8"))), \
-                             apply_to = function)
+#define TARGET "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c,amx-tile,amx-int8"
+#pragma clang attribute push(__attribute__((target(TARGET))), apply_to = function)
 #define INLINE static inline __attribute__((always_inline))
 
 #include "panel_amx.inc"
@@ -28,12 +27,10 @@ extern const owl2_block_kernels owl2_block_kernels_avx512vnni;
 // Fewer rows of a tile are left to VNNI; bytes of activations that stay in the second-level cache; panels that share them.
 enum { LEAST_ROWS = 24, BLOCK_BYTES = 1200 << 10, PANELS = 2 };
 
-static const float MAGIC = 12582912;  // 3 * 2^22
-
 // ---------------------------------------------------------------- prepared rows
 
 // Sixteen rows of activations at most. For every group, in the order of the partial sums: the bytes of tdpbssd's second
-// operand, [8][columns][4]; and of every row the scale, -3 * 2^22 * scale, and -8 times the sum of the bytes times scale.
+// operand, [8][columns][4]; and of every row the scale, -OWL2_ABOVE * scale, and -8 times the sum of the bytes times scale.
 typedef struct {
     char *first;
     size_t columns;
@@ -83,7 +80,7 @@ static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
 #pragma unroll
         for (size_t d = 0; d < 8; d++) __builtin_memcpy(to + (d * block.columns + column) * 4, fours + d, 4);
         floats_of_group(to, block.columns, 0)[column] = scale;
-        floats_of_group(to, block.columns, 1)[column] = -MAGIC * scale;
+        floats_of_group(to, block.columns, 1)[column] = -OWL2_ABOVE * scale;
         floats_of_group(to, block.columns, 2)[column] = (float)(-8 * (group.first + group.last)) * scale;
     }
 }
@@ -184,13 +181,13 @@ INLINE void multiply_ahead(size_t number, position *next, const operands *o, til
 INLINE void add_group(owl2_type type, const weight_group *w, const char *x, size_t columns, __mmask16 mask, tile_sums sums,
                       __m512 partial[16]) {
     const __m512 scale = _mm512_maskz_loadu_ps(mask, floats_of_group(x, columns, 0));
-    const __m512 less_magic = _mm512_maskz_loadu_ps(mask, floats_of_group(x, columns, 1));
+    const __m512 less_above = _mm512_maskz_loadu_ps(mask, floats_of_group(x, columns, 1));
     const __m512 less8 = _mm512_maskz_loadu_ps(mask, floats_of_group(x, columns, 2));
-    const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(MAGIC));
+    const __m512i above = _mm512_castps_si512(_mm512_set1_ps(OWL2_ABOVE));
 #pragma unroll
     for (size_t j = 0; j < 16; j++) {
-        const __m512 above_magic = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_load_si512(sums[j]), magic));
-        const __m512 scaled = _mm512_fmadd_ps(above_magic, scale, less_magic);
+        const __m512i sum = _mm512_add_epi32(_mm512_load_si512(sums[j]), above);
+        const __m512 scaled = _mm512_fmadd_ps(_mm512_castsi512_ps(sum), scale, less_above);
         partial[j] = _mm512_fmadd_ps(scaled, _mm512_set1_ps(w->scale[j]), partial[j]);
         if (type == OWL2_Q4_K) partial[j] = _mm512_fmadd_ps(less8, _mm512_set1_ps(w->minimum[j]), partial[j]);
     }

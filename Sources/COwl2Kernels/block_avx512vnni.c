@@ -25,8 +25,6 @@ typedef __m512 vf;
 // stay in the second; how far ahead a single row's weights are fetched.
 enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 6144 };
 
-static const float MAGIC = 12582912;  // 3 * 2^22
-
 static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
     const size_t g = column % 512 / OWL2_GROUP, e = column % OWL2_GROUP;
     return owl2_place_in_stretch(i, m, k, column, e / 4 * 64 + g * 4 + e % 4);
@@ -47,19 +45,19 @@ static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
 }
 
 // Where the sums of the first and of the last halves of a stretch's groups begin: what takes back the weights' offset; and
-// the bits of 3 * 2^22 but for Q6_K, so that a sum s is the float 3 * 2^22 + s without a conversion.
+// but for Q6_K the bits of OWL2_ABOVE.
 INLINE void begin_sums(owl2_type type, const prepared_stretch *x, __m512i sum[2]) {
-    const __m512i magic = _mm512_castps_si512(_mm512_set1_ps(MAGIC));
+    const __m512i above = _mm512_castps_si512(_mm512_set1_ps(OWL2_ABOVE));
     sum[0] = sum[1] = _mm512_setzero_si512();
     if (type == OWL2_Q6_K) {
         const __m512i pairs = _mm512_load_si512(x->less_halves);
         sum[0] = _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 11);
         sum[1] = _mm512_and_si512(_mm512_srai_epi32(pairs, 11), _mm512_set1_epi32(-32));
     } else if (type == OWL2_Q4_K) {
-        sum[0] = magic;
+        sum[0] = above;
     } else {
         const __m512i less8 = _mm512_load_si512(x->less8);
-        sum[0] = _mm512_add_epi32(type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8, magic);
+        sum[0] = _mm512_add_epi32(type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8, above);
     }
 }
 
@@ -86,9 +84,9 @@ INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2]
         total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[1]), w->half_scale[1],
                                 _mm512_mul_ps(_mm512_cvtepi32_ps(sum[0]), w->half_scale[0]));
         total = _mm512_mul_ps(total, factor);
-    } else {  // likewise, as 3 * 2^22 * factor is exact
-        const __m512 less_magic = _mm512_mul_ps(factor, _mm512_set1_ps(-MAGIC));
-        total = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_add_epi32(sum[0], sum[1])), factor, less_magic);
+    } else {
+        const __m512 less_above = _mm512_mul_ps(factor, _mm512_set1_ps(-OWL2_ABOVE));
+        total = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_add_epi32(sum[0], sum[1])), factor, less_above);
     }
     partial = _mm512_fmadd_ps(total, w->scale, partial);
     if (type == OWL2_Q4_K) {

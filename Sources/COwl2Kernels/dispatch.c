@@ -46,7 +46,8 @@ static bool has_avx512(void) {
 
 static bool has_avx512vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
-// Linux lets a process use tiles only after it asked; asking again does no harm.
+// Linux lets a process use tiles only after it asked; asking again does no harm. Alternate stacks for signals must have room
+// for tiles from then on: with a smaller one there already, the answer is no.
 static bool has_amx(void) {
 #if defined(__linux__)
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };

@@ -32,7 +32,11 @@ static inline prepared_row owl2_prepared_row(const void *rows, size_t i, size_t 
 // Groups with a magnitude of 2^100, infinity or NaN, as bits, count as not finite.
 #define OWL2_TOO_LARGE_BITS 0x71800000
 
-// The scale of a group, of its largest magnitude: 22 significant bits, so that its product with 3 * 2^22 is exact.
+// 3 * 2^22. With its bits, an integer of a magnitude below 2^22 is the Float32 OWL2_ABOVE + integer without a conversion; and
+// (OWL2_ABOVE + sum) * scale - OWL2_ABOVE * scale is one fused operation, exactly rounded, as the second product is exact.
+#define OWL2_ABOVE 12582912.0f
+
+// The scale of a group, of its largest magnitude: 22 significant bits, so that its product with OWL2_ABOVE is exact.
 static inline float owl2_group_scale(float most) {
     const float scale = most / 127;
     uint32_t bits;
