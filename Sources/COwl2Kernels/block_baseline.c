@@ -23,13 +23,21 @@ typedef __m128 vfloats;
 #define DOT(acc, w, x) dot(acc, w, x)
 #define SUM_EACH(a, b, c, d) sum_each(a, b, c, d)
 #define TO_FLOAT(v) _mm_cvtepi32_ps(v)
-#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#define MULTIPLY_ADD(a, b, c) multiply_add(a, b, c)
 
 // Signed bytes widen by standing in the upper half of 16 bits, and an arithmetic shift.
 static inline __m128i dot(__m128i acc, __m128i w, __m128i x) {
     __m128i low = _mm_madd_epi16(_mm_srai_epi16(_mm_unpacklo_epi8(w, w), 8), _mm_srai_epi16(_mm_unpacklo_epi8(x, x), 8));
     __m128i high = _mm_madd_epi16(_mm_srai_epi16(_mm_unpackhi_epi8(w, w), 8), _mm_srai_epi16(_mm_unpackhi_epi8(x, x), 8));
     return _mm_add_epi32(acc, _mm_add_epi32(low, high));
+}
+
+// In double precision, where products of Float32 are exact: all but as if fused.
+static inline __m128 multiply_add(__m128 a, __m128 b, __m128 c) {
+    const __m128 a2 = _mm_movehl_ps(a, a), b2 = _mm_movehl_ps(b, b), c2 = _mm_movehl_ps(c, c);
+    __m128d low = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
+    __m128d high = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a2), _mm_cvtps_pd(b2)), _mm_cvtps_pd(c2));
+    return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
 }
 
 static inline __m128i sum_each(__m128i a, __m128i b, __m128i c, __m128i d) {

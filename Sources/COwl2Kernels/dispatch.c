@@ -99,6 +99,7 @@ static bool is_available(owl2_tier index) {
 const owl2_kernels *owl2_kernels_for(owl2_tier index) { return is_available(index) ? tiers[index].kernels : NULL; }
 
 const owl2_block_kernels *owl2_block_kernels_for(owl2_tier index, owl2_type type) {
+    // tiles gain nothing for Q6_K: block_amx.c
     if (index == OWL2_TIER_AMX && type == OWL2_Q6_K) index = OWL2_TIER_AVX512VNNI;
     return is_available(index) ? tiers[index].block_kernels : NULL;
 }

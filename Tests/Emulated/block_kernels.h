@@ -26,9 +26,16 @@ static float *block_product(const owl2_block_kernels *kernels, owl2_type type, c
 
 static void test_prepare(const owl2_block_kernels *kernels) {
     static const size_t columns[] = {32, 64, 480, 512, 1056};
+    bool taken[512] = {false};
     begin("prepared activations");
+    begin_case("places");
+    for (size_t i = 0; i < 512; i++) {
+        const size_t place = kernels->place(0, 1, 512, i).element;
+        expect(place < 512 && !taken[place], "every element has a place of its own");
+        if (place < 512) taken[place] = true;
+    }
     for (size_t i = 0; i < COUNT(columns); i++) {
-        const size_t k = columns[i], m = OWL2_TILE_ROWS + 3;
+        const size_t k = columns[i], stretches = owl2_stretches(k), m = OWL2_TILE_ROWS + 3;
         seed(k);
         float *x = numbers(m * k, 7);
         for (size_t j = 0; j < 32; j++) x[k + j] = j % 2 ? -0.0f : 0;
@@ -36,11 +43,16 @@ static void test_prepare(const owl2_block_kernels *kernels) {
         const char *found = prepared(kernels, x, m, k), *expected = prepared(block_twin, x, m, k);
         for (size_t row = 0; row < m; row++) {
             begin_case("row %zu of %zu columns", row, k);
-            for (size_t column = 0; column < k; column++) {
+            for (size_t column = 0; column < stretches * 512; column++) {
                 const owl2_place a = kernels->place(row, m, k, column), b = block_twin->place(row, m, k, column);
                 expect_bytes(found + a.element, expected + b.element, 1);
                 expect_bytes(found + a.scale, expected + b.scale, sizeof(float));
             }
+            const prepared_row found_row = owl2_prepared_row(found, row, m, k);
+            const prepared_row expected_row = owl2_prepared_row(expected, row, m, k);
+            for (size_t s = 0; s < stretches; s++)  // the scales, and the sums behind
+                expect_bytes(found_row.first[s * found_row.step].scale, expected_row.first[s * expected_row.step].scale,
+                             OWL2_STRETCH_BYTES - 512);
         }
     }
     finish();

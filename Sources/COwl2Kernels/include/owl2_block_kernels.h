@@ -11,7 +11,8 @@
 //   int16_t less_halves[16][2]  minus the sums of each group's first 16 and last 16 q
 //
 // Groups behind the row's end are zeros. Rows stand in tiles of OWL2_TILE_ROWS, or fewer in the last one, and a tile holds the
-// first stretches of its rows side by side, then their second ones ..., as a product reads them.
+// first stretches of its rows side by side, then their second ones ..., as a product reads them. AMX has another arrangement of
+// the same size for tiles of many rows (block_amx.c).
 //
 // For every output the sum has one order, whatever the instruction set and the number of rows: 16 partial sums, of which
 // number c adds the groups c, c + 16, c + 32 ... in turn by
