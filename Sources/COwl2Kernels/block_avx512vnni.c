@@ -22,8 +22,8 @@ typedef __m512 vf;
 #include "sum_each.inc"
 
 // Rows of activations and of weights that meet in a tile, whose sums stay in the first-level cache; bytes of activations that
-// stay in the second; how far ahead a single row's weights are fetched.
-enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, PREFETCH = 6144 };
+// stay in the second; how far ahead a single row's weights are fetched from memory and into the first cache.
+enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, FAR_AHEAD = 6144, NEAR_AHEAD = 2048 };
 
 static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
     const size_t g = column % 512 / OWL2_GROUP, e = column % OWL2_GROUP;
@@ -128,7 +128,10 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
         __m512 partial = _mm512_setzero_ps();
         for (size_t s = 0; s < stretches; s++, w += bytes) {
 #pragma unroll
-            for (size_t line = 0; line < bytes; line += 64) _mm_prefetch(w + PREFETCH + line, _MM_HINT_T1);
+            for (size_t line = 0; line < bytes; line += 64) {
+                _mm_prefetch(w + FAR_AHEAD + line, _MM_HINT_T1);
+                _mm_prefetch(w + NEAR_AHEAD + line, _MM_HINT_T0);
+            }
             partial = row_stretch(type, w, x + s, partial);
         }
         if (rest) {
@@ -141,7 +144,7 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
 }
 
 // A tile of outputs: m rows of activations with n rows of weights, at most OWL2_TILE_ROWS and TILE_OUTPUTS. The weights that
-// stand `ahead` bytes further are fetched meanwhile.
+// stand `ahead` bytes further are fetched from memory meanwhile, and the next two rows' into the first cache.
 INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
                  float *y, size_t y_stride, size_t ahead) {
     __m512 partial[TILE_OUTPUTS][OWL2_TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
@@ -156,6 +159,8 @@ INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char
             for (size_t line = 0; ahead && line < (s < stretches ? bytes : rest); line += 64) {
                 _mm_prefetch(w0 + ahead + line, _MM_HINT_T1);
                 _mm_prefetch(w1 + ahead + line, _MM_HINT_T1);
+                _mm_prefetch(w0 + 2 * row_bytes + line, _MM_HINT_T0);
+                _mm_prefetch(w1 + 2 * row_bytes + line, _MM_HINT_T0);
             }
             char padded[2][16 * 34];
             if (s == stretches) {
