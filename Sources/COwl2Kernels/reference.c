@@ -27,7 +27,8 @@ static void product(owl2_type type, const float *x, size_t x_stride, size_t m, c
 }
 
 static void combine(const float *a, size_t a_stride, size_t m, owl2_type b_type, const void *b, size_t b_stride, size_t n,
-                    size_t k, float *c, size_t c_stride, bool accumulate) {
+                    size_t k, float *c, size_t c_stride, bool accumulate, const void *next) {
+    (void)next;
     for (size_t i = 0; i < m; i++)
         for (size_t j = 0; j < n; j++) {
             double sum = accumulate ? c[i * c_stride + j] : 0;

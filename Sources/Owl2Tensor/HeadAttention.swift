@@ -40,7 +40,8 @@ struct HeadAttention {
             let (type, keys) = tile.pages.keys(page: page, head: keyHead, widenedTo: widened, kernels)
             kernels.combine(
                 query, dimension, rowCount, type, keys, pageRows, keysInPage(page), dimension,
-                scores + page * pageRows, width, false)
+                scores + page * pageRows, width, false,
+                page + 1 < pageCount ? tile.pages.keysReadInPlace(page: page + 1, head: keyHead) : nil)
         }
         for row in 0..<rowCount {
             kernels.softmax(scores + row * width, visibleKeys(row), scale)
@@ -50,7 +51,8 @@ struct HeadAttention {
             let (type, values) = tile.pages.values(page: page, head: keyHead, widenedTo: widened, kernels)
             kernels.combine(
                 scores + page * pageRows, width, rowCount, type, values, dimension, dimension, valuesInPage(page),
-                result, dimension, page > 0)
+                result, dimension, page > 0,
+                page + 1 < pageCount ? tile.pages.valuesReadInPlace(page: page + 1, head: keyHead) : nil)
         }
     }
 

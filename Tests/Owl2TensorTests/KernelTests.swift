@@ -69,9 +69,9 @@ import Testing
                 var numbers = TestNumbers(UInt64(m * n))
                 let a = numbers.matrix(m, k), b = numbers.matrix(k, n), start = numbers.matrix(m, n)
                 let c = start.gathering(Array(0..<m)), expected = start.gathering(Array(0..<m))
-                kernels.combine(a.elements, k, m, OWL2_F32, b.elements, n, n, k, c.elements, n, accumulate)
+                kernels.combine(a.elements, k, m, OWL2_F32, b.elements, n, n, k, c.elements, n, accumulate, nil)
                 Self.reference.combine(
-                    a.elements, k, m, OWL2_F32, b.elements, n, n, k, expected.elements, n, accumulate)
+                    a.elements, k, m, OWL2_F32, b.elements, n, n, k, expected.elements, n, accumulate, nil)
                 expectClose(c.values, expected.values, absolute: 1e-5, relative: 1e-5, "\(m) \(n) \(k)")
             }
         }
@@ -101,8 +101,8 @@ import Testing
             var numbers = TestNumbers(UInt64(m + n))
             let a = numbers.matrix(m, k), b = numbers.weights(k, n, .float16)
             let c = Matrix(uninitializedRows: m, columns: n), expected = Matrix(uninitializedRows: m, columns: n)
-            kernels.combine(a.elements, k, m, OWL2_F16, b.row(0), n, n, k, c.elements, n, false)
-            Self.reference.combine(a.elements, k, m, OWL2_F16, b.row(0), n, n, k, expected.elements, n, false)
+            kernels.combine(a.elements, k, m, OWL2_F16, b.row(0), n, n, k, c.elements, n, false, b.row(0))
+            Self.reference.combine(a.elements, k, m, OWL2_F16, b.row(0), n, n, k, expected.elements, n, false, nil)
             expectClose(c.values, expected.values, absolute: 1e-5, relative: 1e-5, "\(m) \(n) \(k)")
         }
     }

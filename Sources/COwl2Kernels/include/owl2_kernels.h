@@ -43,9 +43,9 @@ typedef struct {
                     const float *bias, float *y, size_t y_stride);
 
     // c[i][j] = sum over l of a[i][l] * b[l][j], added to c if `accumulate`; i < m, j < n, l < k in ascending order; b is
-    // F32 or F16.
+    // F32 or F16. `next` may be the b that is wanted afterwards, or NULL: a single row has it fetched meanwhile.
     void (*combine)(const float *a, size_t a_stride, size_t m, owl2_type b_type, const void *b, size_t b_stride, size_t n,
-                    size_t k, float *c, size_t c_stride, bool accumulate);
+                    size_t k, float *c, size_t c_stride, bool accumulate, const void *next);
 
     // y = float of the n stored elements at w, whole blocks of them.
     void (*widen)(owl2_type type, const void *w, size_t n, float *y);
