@@ -67,8 +67,8 @@ static void test_combine(const owl2_kernels *kernels) {
             const float *a = numbers(m * k, 1), *start = numbers(m * n, 1);
             const void *b = weights(type, (k - 1) * stride + n);
             float *found = guarded_copy(start, m * n * 4), *expected = guarded_copy(start, m * n * 4);
-            kernels->combine(a, k, m, type, b, stride, n, k, found, n, accumulate);
-            twin->combine(a, k, m, type, b, stride, n, k, expected, n, accumulate);
+            kernels->combine(a, k, m, type, b, stride, n, k, found, n, accumulate, b);
+            twin->combine(a, k, m, type, b, stride, n, k, expected, n, accumulate, NULL);
             expect_close(found, expected, m * n, 1e-5f, 1e-5f);
             release();
         }
