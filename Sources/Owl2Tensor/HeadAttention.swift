@@ -21,6 +21,14 @@ struct HeadAttention {
 
     private func valuesInPage(_ page: Int) -> Int { min(pageRows, mostKeys - page * pageRows) }
 
+    /// Keys, or values, of the next page, which may be fetched while a page's are computed with.
+    private func stored(
+        behind page: Int, _ stored: (_ page: Int, _ head: Int) -> UnsafeMutableRawPointer
+    ) -> UnsafeRawPointer? {
+        guard page + 1 < pageCount, tile.pages.areReadInPlace else { return nil }
+        return UnsafeRawPointer(stored(page + 1, keyHead))
+    }
+
     /// Elements of memory that either way of computing takes.
     var floatCount: Int {
         let widened = tile.pages.headElementCount
@@ -41,7 +49,7 @@ struct HeadAttention {
             kernels.combine(
                 query, dimension, rowCount, type, keys, pageRows, keysInPage(page), dimension,
                 scores + page * pageRows, width, false,
-                page + 1 < pageCount ? tile.pages.keysReadInPlace(page: page + 1, head: keyHead) : nil)
+                stored(behind: page, tile.pages.keys(page:head:)))
         }
         for row in 0..<rowCount {
             kernels.softmax(scores + row * width, visibleKeys(row), scale)
@@ -52,7 +60,7 @@ struct HeadAttention {
             kernels.combine(
                 scores + page * pageRows, width, rowCount, type, values, dimension, dimension, valuesInPage(page),
                 result, dimension, page > 0,
-                page + 1 < pageCount ? tile.pages.valuesReadInPlace(page: page + 1, head: keyHead) : nil)
+                stored(behind: page, tile.pages.values(page:head:)))
         }
     }
 

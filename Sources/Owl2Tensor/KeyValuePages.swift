@@ -213,15 +213,8 @@ extension KeyValuePages {
         readable(values(page: page, head: head), kernels.widen_q8_values, scratch)
     }
 
-    /// The keys of a head in a page, or nil where they are widened before they are read.
-    func keysReadInPlace(page: Int, head: Int) -> UnsafeRawPointer? {
-        storage == .q8_0 ? nil : UnsafeRawPointer(keys(page: page, head: head))
-    }
-
-    /// The values, likewise.
-    func valuesReadInPlace(page: Int, head: Int) -> UnsafeRawPointer? {
-        storage == .q8_0 ? nil : UnsafeRawPointer(values(page: page, head: head))
-    }
+    /// Whether keys and values are read where they are stored, not widened before.
+    var areReadInPlace: Bool { storage != .q8_0 }
 
     private func readable(
         _ stored: UnsafeMutableRawPointer, _ widen: (UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?) -> Void,
