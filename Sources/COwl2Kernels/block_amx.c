@@ -138,7 +138,7 @@ typedef int32_t tile_sums[16][16];
 
 // Whether a group is left.
 INLINE int find(position *next, const operands *o) {
-    while (next->left == 0) {
+    while (__builtin_expect(next->left == 0, 0)) {
         if (next->at.rank == 16) return 0;
         advance(&next->at, o);
         begin(next, o);
@@ -150,32 +150,10 @@ INLINE void go_on(position *next, const operands *o) { next->left--, next->w++, 
 
 // Multiplies the next group, if there is one, into a tile: numbers of tiles are parts of instructions.
 #define MULTIPLY(turn, next, o)                                                                           \
-    if (find(next, o))                                                                                    \
+    if (__builtin_expect(find(next, o), 1))                                                               \
         _tile_loadd(WEIGHTS + (turn) % 2, (next)->w->q, OWL2_GROUP),                                      \
             _tile_loadd(ROWS + (turn) % 2, (next)->x, 4 * (o)->x.columns), _tile_zero(turn),              \
             _tile_dpbssd(turn, WEIGHTS + (turn) % 2, ROWS + (turn) % 2), go_on(next, o)
-
-// While the sums of group `number` are used, those of the next one are stored, and the group after the next two is multiplied.
-INLINE void multiply_ahead(size_t number, position *next, const operands *o, tile_sums sums[SUMS_IN_TURN]) {
-    switch (number % SUMS_IN_TURN) {
-    case 0:
-        MULTIPLY(3, next, o);
-        _tile_stored(1, sums[1], 64);
-        break;
-    case 1:
-        MULTIPLY(0, next, o);
-        _tile_stored(2, sums[2], 64);
-        break;
-    case 2:
-        MULTIPLY(1, next, o);
-        _tile_stored(3, sums[3], 64);
-        break;
-    default:
-        MULTIPLY(2, next, o);
-        _tile_stored(0, sums[0], 64);
-        break;
-    }
-}
 
 // Adds a group's sums to a partial sum of 16 outputs.
 INLINE void add_group(owl2_type type, const weight_group *w, const char *x, size_t columns, __mmask16 mask, tile_sums sums,
@@ -214,6 +192,19 @@ INLINE void store(__m512 sums[16], size_t columns, size_t outputs, const float *
         if (i < columns) _mm512_mask_storeu_ps(y + i * y_stride, mask, _mm512_add_ps(sums[i], biases));
 }
 
+// A turn of the loop over the groups of a run: while the sums of a group are used, those of the next one are stored, and the group
+// after the next two is multiplied. The loop has a copy for every tile of sums, whose addresses are constants then.
+#define STEP(turn)                                                                                             \
+    case turn:                                                                                                 \
+        MULTIPLY(((turn) + 3) % SUMS_IN_TURN, &next, o);                                                       \
+        _tile_stored(((turn) + 1) % SUMS_IN_TURN, sums[((turn) + 1) % SUMS_IN_TURN], 64);                      \
+        add_group(type, w++, x, columns, mask, sums[turn], partial);                                           \
+        x += ROW_GROUP_BYTES * columns;                                                                        \
+        if (--left == 0 || (turn) + 1 == SUMS_IN_TURN) {                                                       \
+            now = ((turn) + 1) % SUMS_IN_TURN;                                                                 \
+            break;                                                                                             \
+        }
+
 // The outputs of n rows of weights for all rows of the blocks.
 INLINE void tile(owl2_type type, const operands *o, size_t n, const float *bias, float *y, size_t y_stride) {
     __m512 waiting[PANELS][2][4][16];
@@ -226,16 +217,18 @@ INLINE void tile(owl2_type type, const operands *o, size_t n, const float *bias,
     MULTIPLY(1, &next, o);
     MULTIPLY(2, &next, o);
     _tile_stored(0, sums[0], 64);
-    size_t number = 0;
+    size_t now = 0;
     for (run r = first_run(o); r.rank < 16; advance(&r, o)) {
         const weight_group *w = weights_of(&r, o);
         const char *x = rows_of(&r, o);
         __m512 partial[16];
 #pragma unroll
         for (size_t j = 0; j < 16; j++) partial[j] = _mm512_setzero_ps();
-        for (size_t s = 0; s < r.count; s++) {
-            multiply_ahead(number, &next, o, sums);
-            add_group(type, w + s, x + s * ROW_GROUP_BYTES * columns, columns, mask, sums[number++ % SUMS_IN_TURN], partial);
+        for (size_t left = r.count; left > 0;) switch (now) {
+            STEP(0)
+            STEP(1)
+            STEP(2)
+            STEP(3)
         }
         add_waiting(r.rank, partial, waiting[r.panel][r.block]);
         if (r.rank < 15) continue;

@@ -61,18 +61,25 @@ INLINE void begin_sums(owl2_type type, const prepared_stretch *x, __m512i sum[2]
     }
 }
 
-// The integer sums of both halves of a stretch's groups for `rows` weight rows and one row of activations.
-INLINE void stretch_sums(owl2_type type, const size_t rows, const stretch *w, const prepared_stretch *x,
-                         __m512i sum[][2]) {
+// The integer sums of both halves of a stretch's groups for one or two rows of activations with one or two rows of weights. The
+// more sums there are in turn, the less each addition waits for the one before.
+INLINE void stretch_sums(owl2_type type, const size_t x_rows, const prepared_stretch *x, const size_t w_rows, const stretch *w,
+                         __m512i sum[][2][2]) {
 #pragma unroll
-    for (size_t j = 0; j < rows; j++) begin_sums(type, x, sum[j]);
+    for (size_t i = 0; i < x_rows; i++)
 #pragma unroll
-    for (size_t i = 0; i < 8; i++) {
-        const size_t half = i % 2, d = 4 * half + i / 2;  // in turn: two short chains of additions
-        const __m512i four = _mm512_load_si512(x->q + 64 * d);
+        for (size_t j = 0; j < w_rows; j++) begin_sums(type, x + i, sum[i][j]);
 #pragma unroll
-        for (size_t j = 0; j < rows; j++) sum[j][half] = _mm512_dpbusd_epi32(sum[j][half], w[j].v[d], four);
-    }
+    for (size_t step = 0; step < 4; step++)
+#pragma unroll
+        for (size_t i = 0; i < x_rows; i++)
+#pragma unroll
+            for (size_t half = 0; half < 2; half++) {
+                const size_t d = 4 * half + step;
+                const __m512i four = _mm512_load_si512(x[i].q + 64 * d);
+#pragma unroll
+                for (size_t j = 0; j < w_rows; j++) sum[i][j][half] = _mm512_dpbusd_epi32(sum[i][j][half], w[j].v[d], four);
+            }
 }
 
 // Adds the sums of both halves of a stretch to the partial sums.
@@ -100,23 +107,32 @@ INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2]
 INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_stretch *x, __m512 partial) {
     stretch weights;
     load_stretch(type, w, &weights);
-    __m512i sum[1][2];
-    stretch_sums(type, 1, &weights, x, sum);
-    return add_stretch(type, &weights, sum[0], x, partial);
+    __m512i sum[1][2][2];
+    stretch_sums(type, 1, x, 1, &weights, sum);
+    return add_stretch(type, &weights, sum[0][0], x, partial);
 }
 
-// Adds one stretch of two weight rows to the partial sums of m rows of activations, or sets them if it is the first.
+// Adds one stretch of two weight rows to the partial sums of one or two rows of activations, or sets them if it is the first.
+INLINE void square_stretch(owl2_type type, const stretch weights[2], const size_t x_rows, const prepared_stretch *x,
+                           const int first, __m512 *partial0, __m512 *partial1) {
+    __m512i sum[2][2][2];
+    stretch_sums(type, x_rows, x, 2, weights, sum);
+#pragma unroll
+    for (size_t i = 0; i < x_rows; i++) {
+        partial0[i] = add_stretch(type, weights, sum[i][0], x + i, first ? _mm512_setzero_ps() : partial0[i]);
+        partial1[i] = add_stretch(type, weights + 1, sum[i][1], x + i, first ? _mm512_setzero_ps() : partial1[i]);
+    }
+}
+
+// The same for m rows of activations.
 INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const prepared_stretch *x, size_t m,
                          const int first, __m512 *partial0, __m512 *partial1) {
     stretch weights[2];
     load_stretch(type, w0, weights);
     load_stretch(type, w1, weights + 1);
-    for (size_t i = 0; i < m; i++) {
-        __m512i sum[2][2];
-        stretch_sums(type, 2, weights, x + i, sum);
-        partial0[i] = add_stretch(type, weights, sum[0], x + i, first ? _mm512_setzero_ps() : partial0[i]);
-        partial1[i] = add_stretch(type, weights + 1, sum[1], x + i, first ? _mm512_setzero_ps() : partial1[i]);
-    }
+    size_t i = 0;
+    for (; i + 2 <= m; i += 2) square_stretch(type, weights, 2, x + i, first, partial0 + i, partial1 + i);
+    if (i < m) square_stretch(type, weights, 1, x + i, first, partial0 + i, partial1 + i);
 }
 
 // One row of activations with n rows of weights.
