@@ -52,9 +52,8 @@ extension Benchmark {
             throw Owl2Error(.invalidInput, "type and backend: expected one of each, found none", subject: "type")
         }
         let compute = try makeCompute()
-        let peaks = try measurePeaks(compute, progressHandler)
+        let peaks = try measurePeaks(compute, progressHandler), meter = try ReadMeter(compute)
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
-        let meter = try ReadMeter(compute)
         let run = try BenchmarkRun(opened, loadOptions(backend), BenchmarkPlan(), meter, progressHandler)
         var sweep = GrowthSweep(run: run, counts: WorkCounts(opened.checkpoint, run.owl.configuration), meter: meter)
         try sweep.measureSequence(repetitions: plan.repetitions, progressHandler)
@@ -87,7 +86,7 @@ private struct GrowthSweep {
     /// A prompt goes through the decoder in the very passes that are measured here, so that the time of a longer one is
     /// that of a shorter one and of what comes behind it.
     mutating func measureSequence(repetitions: Int, _ progressHandler: Benchmark.ProgressHandler?) throws {
-        let context = run.owl.contextLength, steps = min(4, context / 4)
+        let context = run.owl.contextLength, steps = min(12, context / 4)
         let last = min(Self.mostRows, context) - steps
         let pages = run.owl.makeCache()
         _ = try run.prefill(min(8, last), run.owl.makeCache())
@@ -118,8 +117,9 @@ private struct GrowthSweep {
         let numbers = 2 * configuration.hiddenLayerCount * configuration.keyValueHeadCount * configuration.headDimension
         let bytesPerNumber = pages.type == .f32 ? 4.0 : pages.type == .f16 ? 2 : 1.125
         let bytes = Double(counts.stepByteCount) + Double(rows * numbers) * bytesPerNumber
-        decode.append(.init(size: rows, value: timings.spread.median / Double(steps)))
-        decodeBound.append(.init(size: rows, value: bytes / timings.rate))
+        let seconds = timings.spread.median / Double(steps)
+        decode.append(.init(size: rows, value: seconds))
+        decodeBound.append(.init(size: rows, value: seconds * timings.shareOfReading(bytes * Double(steps))))
     }
 
     mutating func measureImages(repetitions: Int, _ progressHandler: Benchmark.ProgressHandler?) throws {
