@@ -192,8 +192,8 @@ INLINE void store(__m512 sums[16], size_t columns, size_t outputs, const float *
         if (i < columns) _mm512_mask_storeu_ps(y + i * y_stride, mask, _mm512_add_ps(sums[i], biases));
 }
 
-// A turn of the loop over the groups of a run: while the sums of a group are used, those of the next one are stored, and the group
-// after the next two is multiplied. The loop has a copy for every tile of sums, whose addresses are constants then.
+// A turn of the loop over the groups of a run: while the sums of a group are used, those of the next one are stored, and the
+// group after the next two is multiplied. The loop has a copy for every tile of sums, whose addresses are constants then.
 #define STEP(turn)                                                                                             \
     case turn:                                                                                                 \
         MULTIPLY(((turn) + 3) % SUMS_IN_TURN, &next, o);                                                       \

@@ -52,6 +52,7 @@ extension Benchmark {
             throw Owl2Error(.invalidInput, "type and backend: expected one of each, found none", subject: "type")
         }
         let compute = try makeCompute()
+        // Before the weights, as `run` does it: memory that was taken later can be faster.
         let peaks = try measurePeaks(compute, progressHandler), meter = try ReadMeter(compute)
         let opened = try model.open(compute) { progressHandler?("\(model.name): making weights, \($0) %") }
         let run = try BenchmarkRun(opened, loadOptions(backend), BenchmarkPlan(), meter, progressHandler)

@@ -68,7 +68,4 @@ struct Timings {
     func shareOfReading(_ byteCount: Double) -> Double {
         BenchmarkResult.Spread(zip(seconds, rates).map { byteCount / ($0 * $1) }).median
     }
-
-    /// The bandwidth beside the work.
-    var rate: Double { BenchmarkResult.Spread(rates).median }
 }
