@@ -138,7 +138,7 @@ typedef int32_t tile_sums[16][16];
 
 // Whether a group is left.
 INLINE int find(position *next, const operands *o) {
-    while (__builtin_expect(next->left == 0, 0)) {
+    while (next->left == 0) {
         if (next->at.rank == 16) return 0;
         advance(&next->at, o);
         begin(next, o);
@@ -150,7 +150,7 @@ INLINE void go_on(position *next, const operands *o) { next->left--, next->w++, 
 
 // Multiplies the next group, if there is one, into a tile: numbers of tiles are parts of instructions.
 #define MULTIPLY(turn, next, o)                                                                           \
-    if (__builtin_expect(find(next, o), 1))                                                               \
+    if (find(next, o))                                                                                    \
         _tile_loadd(WEIGHTS + (turn) % 2, (next)->w->q, OWL2_GROUP),                                      \
             _tile_loadd(ROWS + (turn) % 2, (next)->x, 4 * (o)->x.columns), _tile_zero(turn),              \
             _tile_dpbssd(turn, WEIGHTS + (turn) % 2, ROWS + (turn) % 2), go_on(next, o)
