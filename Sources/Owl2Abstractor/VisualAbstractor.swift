@@ -90,10 +90,10 @@ struct AbstractorMLP: Sendable {
         self.compute = compute
     }
 
-    func callAsFunction(_ x: Matrix) -> Matrix {
+    func add(_ x: Matrix, to y: Matrix) {
         let gate = w1(x)
-        compute.applySiLU(gate, times: w3(x))
-        return w2(innerNorm(gate))
+        w3.multiply(x, intoSiLUOf: gate)
+        w2.add(innerNorm(gate), to: y)
     }
 }
 
@@ -128,8 +128,8 @@ struct AbstractorLayer: Sendable {
     func callAsFunction(_ h: Matrix, features v: Matrix) -> Matrix {
         let x = norm1(h)
         let attended = attention(queries: x, keyValues: joining(x, normk(v)))
-        compute.add(outProjection(attended), to: x)
-        compute.add(mlp(norm2(x)), to: x)
+        outProjection.add(attended, to: x)
+        mlp.add(norm2(x), to: x)
         return x
     }
 

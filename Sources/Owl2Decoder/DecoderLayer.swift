@@ -35,8 +35,8 @@ struct DecoderAttention: Sendable {
         self.compute = compute
     }
 
-    /// `[rows, width]` to the same shape; the rows' keys and values are added to their caches.
-    func callAsFunction(_ x: Matrix, _ plan: ForwardPlan, layer: Int) -> Matrix {
+    /// Adds the attention of x to y, both `[rows, width]`; the rows' keys and values are added to their caches.
+    func add(_ x: Matrix, to y: Matrix, _ plan: ForwardPlan, layer: Int) {
         let dimension = configuration.headDimension
         let queries = queryProjection(x)
         let keys = keyProjection(x, plan.routing)
@@ -54,9 +54,9 @@ struct DecoderAttention: Sendable {
             AttentionGroup(
                 rows: run.rows, pages: run.cache.layers[layer], visibleKeys: run.firstPosition + 1, keysPerRow: 1)
         }
-        return outputProjection(
-            compute.attention(
-                queries, headCount: configuration.attentionHeadCount, headStride: dimension, groups: groups))
+        let attended = compute.attention(
+            queries, headCount: configuration.attentionHeadCount, headStride: dimension, groups: groups)
+        outputProjection.add(attended, to: y)
     }
 
     private func rotate(_ x: Matrix, _ plan: ForwardPlan) {
@@ -88,10 +88,10 @@ struct DecoderMLP: Sendable {
         self.compute = compute
     }
 
-    func callAsFunction(_ x: Matrix) -> Matrix {
+    func add(_ x: Matrix, to y: Matrix) {
         let gate = gateProjection(x)
-        compute.applySiLU(gate, times: upProjection(x))
-        return downProjection(gate)
+        upProjection.multiply(x, intoSiLUOf: gate)
+        downProjection.add(gate, to: y)
     }
 }
 
@@ -115,7 +115,7 @@ struct DecoderLayer: Sendable {
 
     /// Changes x in place.
     func callAsFunction(_ x: Matrix, _ plan: ForwardPlan, layer: Int) {
-        compute.add(attention(inputLayerNorm(x, plan.routing), plan, layer: layer), to: x)
-        compute.add(mlp(postAttentionLayerNorm(x, plan.routing)), to: x)
+        attention.add(inputLayerNorm(x, plan.routing), to: x, plan, layer: layer)
+        mlp.add(postAttentionLayerNorm(x, plan.routing), to: x)
     }
 }

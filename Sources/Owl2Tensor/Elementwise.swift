@@ -9,29 +9,11 @@ public enum Activation: String, Codable, Sendable {
 }
 
 extension Compute {
-    /// Applies an activation function in place.
-    package func apply(_ activation: Activation, to x: Matrix) {
-        forEachRow(of: x.rowCount, width: x.columnCount) { row in
-            switch activation {
-            case .quickGELU: kernels.quick_gelu(x.row(row), x.columnCount)
-            case .gelu: kernels.gelu(x.row(row), x.columnCount)
-            }
-        }
-    }
-
-    /// `gate = silu(gate) * up`, in place, where `silu(x) = x * sigmoid(x)`.
-    package func applySiLU(_ gate: Matrix, times up: Matrix) {
-        precondition(gate.rowCount == up.rowCount && gate.columnCount == up.columnCount)
-        forEachRow(of: gate.rowCount, width: gate.columnCount) { row in
-            kernels.silu_multiply(gate.row(row), up.row(row), gate.columnCount)
-        }
-    }
-
-    /// `y += x`, in place.
-    package func add(_ x: Matrix, to y: Matrix) {
-        precondition(x.rowCount == y.rowCount && x.columnCount == y.columnCount)
-        forEachRow(of: x.rowCount, width: x.columnCount) { row in
-            kernels.add(x.row(row), x.columnCount, y.row(row))
+    /// Applies an activation function to some numbers, in place.
+    func apply(_ activation: Activation, _ x: UnsafeMutablePointer<Float>, _ count: Int) {
+        switch activation {
+        case .quickGELU: kernels.quick_gelu(x, count)
+        case .gelu: kernels.gelu(x, count)
         }
     }
 

@@ -20,6 +20,29 @@ public struct Linear: Sendable {
     public func callAsFunction(_ x: Matrix) -> Matrix {
         compute.product(x, weight, bias: bias)
     }
+
+    /// `activation(x W^T + b)`.
+    package func callAsFunction(_ x: Matrix, _ activation: Activation) -> Matrix {
+        compute.product(x, weight, bias: bias) { _, columns, outputs in
+            compute.apply(activation, outputs, columns.count)
+        }
+    }
+
+    /// `y += x W^T + b`, in place.
+    package func add(_ x: Matrix, to y: Matrix) {
+        precondition(x.rowCount == y.rowCount && weight.rowCount == y.columnCount)
+        _ = compute.product(x, weight, bias: bias) { row, columns, outputs in
+            compute.kernels.add(outputs, columns.count, y.row(row) + columns.lowerBound)
+        }
+    }
+
+    /// `gate = silu(gate) * (x W^T + b)`, in place, where `silu(x) = x * sigmoid(x)`.
+    package func multiply(_ x: Matrix, intoSiLUOf gate: Matrix) {
+        precondition(x.rowCount == gate.rowCount && weight.rowCount == gate.columnCount)
+        _ = compute.product(x, weight, bias: bias) { row, columns, outputs in
+            compute.kernels.silu_multiply(gate.row(row) + columns.lowerBound, outputs, columns.count)
+        }
+    }
 }
 
 /// Layer normalisation: `y = (x - mean) / sqrt(variance + eps) * weight + bias`, row by row.

@@ -43,6 +43,9 @@ private final class PreparedRows: @unchecked Sendable {
     func tile(at row: Int) -> UnsafeRawPointer { UnsafeRawPointer(bytes + row * rowByteCount) }
 }
 
+/// What is done with outputs of a product: the number of their row, their columns, and the outputs, which may be changed.
+package typealias ProductEnding = (_ row: Int, _ columns: Range<Int>, _ outputs: UnsafeMutablePointer<Float>) -> Void
+
 extension Compute {
     /// The product of activations with stored weights: `y = x W^T + b`, accumulated in Float32.
     ///
@@ -52,14 +55,21 @@ extension Compute {
     ///   - bias: Nothing, or one number per output.
     /// - Returns: `[rows, outputs]`.
     public func product(_ x: Matrix, _ weight: WeightMatrix, bias: [Float]? = nil) -> Matrix {
+        product(x, weight, bias: bias, then: nil)
+    }
+
+    /// The same, followed by `then` for some outputs at a time, while they are in a cache.
+    package func product(_ x: Matrix, _ weight: WeightMatrix, bias: [Float]?, then: ProductEnding?) -> Matrix {
         precondition(x.columnCount == weight.columnCount, "\(x.columnCount) columns for \(weight.columnCount) inputs")
         precondition(bias == nil || bias?.count == weight.rowCount)
         let y = Matrix(uninitializedRows: x.rowCount, columns: weight.rowCount)
         guard y.count > 0 else { return y }
         if backend == .openblas && x.rowCount > 1 {
             multiplyWithOpenBLAS(x, weight, bias, y)
+            guard let then else { return y }
+            forEachRow(of: y.rowCount, width: y.columnCount) { then($0, 0..<y.columnCount, y.row($0)) }
         } else {
-            multiply(x, weight, bias, y)
+            multiply(x, weight, bias, y, then)
         }
         return y
     }
@@ -69,7 +79,9 @@ extension Compute {
     private static let rowsPerBlock = 512
 
     /// Outputs are shared among the threads: a panel at a time for many rows of activations, and many more in blocks.
-    private func multiply(_ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix) {
+    private func multiply(
+        _ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix, _ then: ProductEnding?
+    ) {
         let prepared = weight.elementType.isQuantized ? PreparedRows(x, for: weight.elementType, self) : nil
         let blockCount = (x.rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
         let tile = OWL2_TILE_ROWS, tileCount = (x.rowCount + tile - 1) / tile
@@ -79,9 +91,11 @@ extension Compute {
         withOptionalPointer(bias) { bias in
             pool.forEach(blockCount * tasksPerBlock) { task in
                 let firstRow = task / tasksPerBlock * rowsPerBlock, first = task % tasksPerBlock * outputsPerTask
-                multiply(
-                    x, prepared, rows: firstRow..<min(firstRow + rowsPerBlock, x.rowCount), weight,
-                    outputs: first..<min(first + outputsPerTask, weight.rowCount), bias, y)
+                let rows = firstRow..<min(firstRow + rowsPerBlock, x.rowCount)
+                let outputs = first..<min(first + outputsPerTask, weight.rowCount)
+                multiply(x, prepared, rows: rows, weight, outputs: outputs, bias, y)
+                guard let then else { return }
+                for row in rows { then(row, outputs, y.row(row) + outputs.lowerBound) }
             }
         }
     }

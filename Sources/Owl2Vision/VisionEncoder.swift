@@ -27,8 +27,8 @@ struct VisionAttention: Sendable {
         self.compute = compute
     }
 
-    /// `[images * rows, width]` to the same shape.
-    func callAsFunction(_ x: Matrix) -> Matrix {
+    /// Adds the attention of x to y, both `[images * rows, width]`.
+    func add(_ x: Matrix, to y: Matrix) {
         let heads = configuration.attentionHeadCount, dimension = configuration.headDimension
         let rows = configuration.rowCount
         let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
@@ -45,7 +45,7 @@ struct VisionAttention: Sendable {
             AttentionGroup(
                 rows: image * rows..<(image + 1) * rows, pages: new.pages, visibleKeys: rows, keysPerRow: 0)
         }
-        return dense(compute.attention(fused, headCount: heads, headStride: 3 * dimension, groups: groups))
+        dense.add(compute.attention(fused, headCount: heads, headStride: 3 * dimension, groups: groups), to: y)
     }
 }
 
@@ -64,10 +64,8 @@ struct VisionMLP: Sendable {
         self.compute = compute
     }
 
-    func callAsFunction(_ x: Matrix) -> Matrix {
-        let inner = fc1(x)
-        compute.apply(activation, to: inner)
-        return fc2(inner)
+    func add(_ x: Matrix, to y: Matrix) {
+        fc2.add(fc1(x, activation), to: y)
     }
 }
 
@@ -91,8 +89,8 @@ struct VisionBlock: Sendable {
 
     /// Changes x in place.
     func callAsFunction(_ x: Matrix) {
-        compute.add(attention(inputLayerNorm(x)), to: x)
-        compute.add(mlp(postAttentionLayerNorm(x)), to: x)
+        attention.add(inputLayerNorm(x), to: x)
+        mlp.add(postAttentionLayerNorm(x), to: x)
     }
 }
 

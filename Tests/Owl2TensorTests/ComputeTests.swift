@@ -39,6 +39,35 @@ import Testing
         #expect(!Compute.openBLASCoreName.isEmpty)
     }
 
+    @Test(
+        "What follows a product is what follows its outputs",
+        arguments: [1, 19, 600], [ComputeBackend.own, .openblas])
+    func endings(rows: Int, backend: ComputeBackend) throws {
+        var numbers = TestNumbers(21)
+        let compute = try Compute(threadCount: 3, backend: backend), kernels = compute.kernels
+        let x = numbers.matrix(rows, 64), target = numbers.matrix(rows, 333)
+        let linear = Linear(
+            weight: numbers.weights(333, 64, .float16), bias: numbers.array(333), compute: compute)
+        let plain = linear(x)
+        func each(_ change: (Int, UnsafeMutablePointer<Float>) -> Void) -> [Float] {
+            let y = Matrix(rowCount: rows, columnCount: 333, values: plain.values)
+            for row in 0..<rows { change(row, y.row(row)) }
+            return y.values
+        }
+
+        #expect(linear(x, .quickGELU).values == each { kernels.quick_gelu($1, 333) })
+        #expect(linear(x, .gelu).values == each { kernels.gelu($1, 333) })
+
+        let sum = Matrix(rowCount: rows, columnCount: 333, values: target.values)
+        linear.add(x, to: sum)
+        #expect(sum.values == each { kernels.add(target.row($0), 333, $1) })
+
+        let gate = Matrix(rowCount: rows, columnCount: 333, values: target.values)
+        linear.multiply(x, intoSiLUOf: gate)
+        for row in 0..<rows { kernels.silu_multiply(target.row(row), plain.row(row), 333) }
+        #expect(gate.values == target.values)
+    }
+
     @Test("OpenBLAS should know a processor with AVX2 or AVX-512")
     func openBLASCore() {
         func better(_ name: String, _ set: InstructionSet) -> String? {
