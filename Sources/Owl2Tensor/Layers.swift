@@ -28,17 +28,18 @@ public struct Linear: Sendable {
         }
     }
 
-    /// `y += x W^T + b`, in place.
+    /// `y += x W^T + b`, in place; y is another matrix than x.
     package func add(_ x: Matrix, to y: Matrix) {
-        precondition(x.rowCount == y.rowCount && weight.rowCount == y.columnCount)
+        precondition(x !== y && x.rowCount == y.rowCount && weight.rowCount == y.columnCount)
         _ = compute.product(x, weight, bias: bias) { row, columns, outputs in
             compute.kernels.add(outputs, columns.count, y.row(row) + columns.lowerBound)
         }
     }
 
-    /// `gate = silu(gate) * (x W^T + b)`, in place, where `silu(x) = x * sigmoid(x)`.
+    /// `gate = silu(gate) * (x W^T + b)`, in place, where `silu(x) = x * sigmoid(x)`; the gate is another
+    /// matrix than x.
     package func multiply(_ x: Matrix, intoSiLUOf gate: Matrix) {
-        precondition(x.rowCount == gate.rowCount && weight.rowCount == gate.columnCount)
+        precondition(x !== gate && x.rowCount == gate.rowCount && weight.rowCount == gate.columnCount)
         _ = compute.product(x, weight, bias: bias) { row, columns, outputs in
             compute.kernels.silu_multiply(gate.row(row) + columns.lowerBound, outputs, columns.count)
         }
