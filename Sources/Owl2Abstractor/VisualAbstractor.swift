@@ -78,7 +78,6 @@ struct AbstractorMLP: Sendable {
     let w2: Linear
     let w3: Linear
     let innerNorm: LayerNorm
-    let compute: Compute
 
     init(_ scope: WeightScope, _ configuration: AbstractorConfiguration, _ compute: Compute) {
         let width = configuration.hiddenSize, inner = configuration.intermediateSize
@@ -87,7 +86,6 @@ struct AbstractorMLP: Sendable {
         w3 = Linear(scope["w3"], inputCount: width, outputCount: inner, hasBias: true, compute: compute)
         innerNorm = LayerNorm(
             scope["ffn_ln"], width: inner, epsilon: Float(configuration.layerNormEpsilon), compute: compute)
-        self.compute = compute
     }
 
     func add(_ x: Matrix, to y: Matrix) {
@@ -106,7 +104,6 @@ struct AbstractorLayer: Sendable {
     let norm2: LayerNorm
     let mlp: AbstractorMLP
     let configuration: AbstractorConfiguration
-    let compute: Compute
 
     init(
         _ scope: WeightScope, _ configuration: AbstractorConfiguration, _ computed: ComputedPositions,
@@ -121,7 +118,6 @@ struct AbstractorLayer: Sendable {
         norm2 = LayerNorm(output["norm2"], width: width, epsilon: defaultEpsilon, compute: compute)
         mlp = AbstractorMLP(output["mlp"], configuration, compute)
         self.configuration = configuration
-        self.compute = compute
     }
 
     /// Queries `[pictures * queries, width]` to the same shape.

@@ -75,7 +75,6 @@ struct DecoderMLP: Sendable {
     let gateProjection: Linear
     let upProjection: Linear
     let downProjection: Linear
-    let compute: Compute
 
     init(_ scope: WeightScope, _ configuration: DecoderConfiguration, _ compute: Compute) {
         let width = configuration.hiddenSize, inner = configuration.intermediateSize
@@ -85,7 +84,6 @@ struct DecoderMLP: Sendable {
             scope["up_proj"], inputCount: width, outputCount: inner, hasBias: false, compute: compute)
         downProjection = Linear(
             scope["down_proj"], inputCount: inner, outputCount: width, hasBias: false, compute: compute)
-        self.compute = compute
     }
 
     func add(_ x: Matrix, to y: Matrix) {
@@ -101,7 +99,6 @@ struct DecoderLayer: Sendable {
     let attention: DecoderAttention
     let postAttentionLayerNorm: MultiwayRMSNorm
     let mlp: DecoderMLP
-    let compute: Compute
 
     init(_ scope: WeightScope, _ configuration: DecoderConfiguration, _ compute: Compute) {
         let width = configuration.hiddenSize, epsilon = Float(configuration.rmsNormEpsilon)
@@ -110,7 +107,6 @@ struct DecoderLayer: Sendable {
         postAttentionLayerNorm = MultiwayRMSNorm(
             scope["post_attention_layernorm"], width: width, epsilon: epsilon, compute: compute)
         mlp = DecoderMLP(scope["mlp"], configuration, compute)
-        self.compute = compute
     }
 
     /// Changes x in place.

@@ -54,14 +54,12 @@ struct VisionMLP: Sendable {
     let fc1: Linear
     let fc2: Linear
     let activation: Activation
-    let compute: Compute
 
     init(_ scope: WeightScope, _ configuration: VisionConfiguration, _ compute: Compute) {
         let width = configuration.hiddenSize, inner = configuration.intermediateSize
         fc1 = Linear(scope["fc1"], inputCount: width, outputCount: inner, hasBias: true, compute: compute)
         fc2 = Linear(scope["fc2"], inputCount: inner, outputCount: width, hasBias: true, compute: compute)
         activation = configuration.hiddenActivation
-        self.compute = compute
     }
 
     func add(_ x: Matrix, to y: Matrix) {
@@ -75,7 +73,6 @@ struct VisionBlock: Sendable {
     let attention: VisionAttention
     let postAttentionLayerNorm: LayerNorm
     let mlp: VisionMLP
-    let compute: Compute
 
     init(_ scope: WeightScope, _ configuration: VisionConfiguration, _ compute: Compute) {
         let width = configuration.hiddenSize, epsilon = Float(configuration.layerNormEpsilon)
@@ -84,7 +81,6 @@ struct VisionBlock: Sendable {
         postAttentionLayerNorm = LayerNorm(
             scope["post_attention_layernorm"], width: width, epsilon: epsilon, compute: compute)
         mlp = VisionMLP(scope["mlp"], configuration, compute)
-        self.compute = compute
     }
 
     /// Changes x in place.
