@@ -23,6 +23,7 @@ extern const owl2_block_kernels owl2_block_kernels_avx512vnni;
 
 #include "panel_amx.inc"
 #include "quantized_512.inc"
+#include "transpose_512.inc"
 
 // Fewer rows of a tile are left to VNNI; bytes of activations that stay in the second-level cache; panels that share them.
 enum { LEAST_ROWS = 24, BLOCK_BYTES = 1200 << 10, PANELS = 2 };

@@ -52,6 +52,12 @@ static inline size_t owl2_bytes_of_groups(owl2_type type, size_t groups) {
     }
 }
 
+// Bytes of neighbouring elements of a row, whole blocks of them.
+static inline size_t owl2_bytes_of_elements(owl2_type type, size_t elements) {
+    if (type >= OWL2_Q8_0) return owl2_bytes_of_groups(type, elements / OWL2_SMALL_BLOCK);
+    return elements * (type == OWL2_F32 ? 4 : 2);
+}
+
 // The 6-bit scales and minimums of 8 groups: the first four have the low bits of bytes 0 ... 3 and 4 ... 7; the others
 // have four bits in a half of bytes 8 ... 11 and the rest on top of the first.
 static inline void owl2_q4_k_groups(const uint8_t packed[12], uint8_t scales[8], uint8_t minimums[8]) {

@@ -1,6 +1,7 @@
 // The choice of kernels at run time.
 #include "owl2_block_kernels.h"
 #include "owl2_kernels.h"
+#include "owl2_tile_kernels.h"
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
@@ -18,6 +19,7 @@ extern const owl2_block_kernels owl2_block_kernels_baseline;
 extern const owl2_kernels owl2_kernels_avx2, owl2_kernels_avx512, owl2_kernels_avx512vnni;
 extern const owl2_block_kernels owl2_block_kernels_avx2, owl2_block_kernels_avxvnni, owl2_block_kernels_avx512vnni;
 extern const owl2_block_kernels owl2_block_kernels_amx;
+extern const owl2_tile_kernels owl2_tile_kernels_amx;
 #elif defined(__aarch64__)
 extern const owl2_block_kernels owl2_block_kernels_dotprod;
 #endif
@@ -102,6 +104,16 @@ const owl2_block_kernels *owl2_block_kernels_for(owl2_tier index, owl2_type type
     // tiles gain nothing for Q6_K: block_amx.c
     if (index == OWL2_TIER_AMX && type == OWL2_Q6_K) index = OWL2_TIER_AVX512VNNI;
     return is_available(index) ? tiers[index].block_kernels : NULL;
+}
+
+const owl2_tile_kernels *owl2_tile_kernels_for(owl2_tier index) {
+#if defined(__x86_64__)
+    if (index == OWL2_TIER_AMX && is_available(index) && __builtin_cpu_supports("amx-bf16") &&
+        __builtin_cpu_supports("avx512bf16"))
+        return &owl2_tile_kernels_amx;
+#endif
+    (void)index;
+    return NULL;
 }
 
 const owl2_kernels *owl2_kernels_best(void) {

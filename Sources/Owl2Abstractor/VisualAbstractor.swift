@@ -161,7 +161,7 @@ public struct VisualAbstractor: Sendable {
     ///   - outputWidth: The decoder's width.
     ///   - compute: What computes.
     package init(_ scope: WeightScope, configuration: AbstractorConfiguration, outputWidth: Int, compute: Compute) {
-        let width = configuration.hiddenSize
+        let compute = compute.forPictures, width = configuration.hiddenSize
         queries = scope.table("query_embeds", shape: [1, configuration.queryCount, width])
         let computed = ComputedPositions(configuration)
         layers = (0..<configuration.hiddenLayerCount).map {

@@ -43,6 +43,8 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConverti
     package func blockKernels(for type: ElementType) -> UnsafePointer<owl2_block_kernels>? {
         owl2_block_kernels_for(tier, type.kernelType)
     }
+
+    package var tileKernels: UnsafePointer<owl2_tile_kernels>? { owl2_tile_kernels_for(tier) }
 }
 
 /// The machine's means to compute: kernels for an instruction set, a backend for products, and threads.
@@ -62,6 +64,8 @@ public final class Compute: @unchecked Sendable {
 
     package let kernels: owl2_kernels
     private let blockKernels: [ElementType: owl2_block_kernels]
+    /// For products of many rows that need not have the order of sums of a single row.
+    let tileKernels: owl2_tile_kernels?
     package let pool: ThreadPool
 
     /// The most threads that may be asked for.
@@ -94,8 +98,26 @@ public final class Compute: @unchecked Sendable {
             })
         self.backend = backend
         self.instructionSet = chosen
+        tileKernels = nil
         pool = ThreadPool(threadCount: threads)
         WorkingMemory.shared.addUser()
+    }
+
+    /// The same threads and kernels, and tiles or none.
+    init(_ other: Compute, tileKernels: owl2_tile_kernels?) {
+        kernels = other.kernels
+        blockKernels = other.blockKernels
+        backend = other.backend
+        instructionSet = other.instructionSet
+        self.tileKernels = tileKernels
+        pool = other.pool
+        WorkingMemory.shared.addUser()
+    }
+
+    /// The same means for pictures, whose rows always come together: products may use an order of sums that is slow for a
+    /// single row, as tiles of bfloat16 do. A result still does not depend on which rows are computed together.
+    package var forPictures: Compute {
+        Compute(self, tileKernels: backend == .own ? instructionSet.tileKernels?.pointee : nil)
     }
 
     deinit {

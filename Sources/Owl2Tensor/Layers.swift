@@ -21,18 +21,43 @@ public struct Linear: Sendable {
         compute.product(x, weight, bias: bias)
     }
 
-    /// `activation(x W^T + b)`.
-    package func callAsFunction(_ x: Matrix, _ activation: Activation) -> Matrix {
-        compute.product(x, weight, bias: bias) { _, columns, outputs in
-            compute.apply(activation, outputs, columns.count)
-        }
+    package func callAsFunction(_ x: ProductInput) -> Matrix {
+        compute.product(x, weight, bias: bias) { _, _, _, _ in }
     }
+
+    /// `activation(x W^T + b)` as input of another layer.
+    package func callAsFunction(_ x: ProductInput, _ activation: Activation, for next: Linear) -> ProductInput {
+        func activate(_ rows: Range<Int>, _ columns: Range<Int>, _ y: UnsafeMutablePointer<Float>, _ stride: Int) {
+            for row in 0..<rows.count { compute.apply(activation, y + row * stride, columns.count) }
+        }
+        guard let kernels = next.compute.tileKernels else {
+            return next.input(compute.product(x, weight, bias: bias, then: activate))
+        }
+        let tiles = TileRows(
+            rowCount: x.rowCount, columnCount: weight.rowCount, for: next.weight.elementType, kernels)
+        compute.withProduct(x, weight, bias: bias) { rows, columns, outputs, stride in
+            activate(rows, columns, outputs, stride)
+            tiles.prepare(rows: rows, columns: columns, outputs, stride: stride)
+        }
+        return ProductInput(rowCount: x.rowCount, columnCount: weight.rowCount, operand: tiles)
+    }
+
+    /// A matrix as this layer's input.
+    package func input(_ x: Matrix) -> ProductInput { compute.input(x, for: weight) }
 
     /// `y += x W^T + b`, in place; y is another matrix than x.
     package func add(_ x: Matrix, to y: Matrix) {
-        precondition(x !== y && x.rowCount == y.rowCount && weight.rowCount == y.columnCount)
-        _ = compute.product(x, weight, bias: bias) { row, columns, outputs in
-            compute.kernels.add(outputs, columns.count, y.row(row) + columns.lowerBound)
+        precondition(x !== y)
+        add(input(x), to: y)
+    }
+
+    package func add(_ x: ProductInput, to y: Matrix) {
+        precondition(x.rowCount == y.rowCount && weight.rowCount == y.columnCount)
+        compute.withProduct(x, weight, bias: bias) { rows, columns, outputs, stride in
+            for row in rows {
+                compute.kernels.add(
+                    outputs + (row - rows.lowerBound) * stride, columns.count, y.row(row) + columns.lowerBound)
+            }
         }
     }
 
@@ -40,8 +65,11 @@ public struct Linear: Sendable {
     /// matrix than x.
     package func multiply(_ x: Matrix, intoSiLUOf gate: Matrix) {
         precondition(x !== gate && x.rowCount == gate.rowCount && weight.rowCount == gate.columnCount)
-        _ = compute.product(x, weight, bias: bias) { row, columns, outputs in
-            compute.kernels.silu_multiply(gate.row(row) + columns.lowerBound, outputs, columns.count)
+        compute.withProduct(input(x), weight, bias: bias) { rows, columns, outputs, stride in
+            for row in rows {
+                compute.kernels.silu_multiply(
+                    gate.row(row) + columns.lowerBound, outputs + (row - rows.lowerBound) * stride, columns.count)
+            }
         }
     }
 }
@@ -66,10 +94,20 @@ public struct LayerNorm: Sendable {
     public func callAsFunction(_ x: Matrix) -> Matrix {
         precondition(x.columnCount == weight.count && x.columnCount == bias.count)
         let y = Matrix(uninitializedRows: x.rowCount, columns: x.columnCount)
-        compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
-            compute.kernels.layer_norm(x.row(row), weight, bias, x.columnCount, epsilon, y.row(row))
-        }
+        compute.forEachRow(of: x.rowCount, width: x.columnCount) { normalize(x.row($0), into: y.row($0)) }
         return y
+    }
+
+    /// The same as input of a layer.
+    package func callAsFunction(_ x: Matrix, for next: Linear) -> ProductInput {
+        precondition(x.columnCount == weight.count && x.columnCount == bias.count)
+        return next.compute.input(rowCount: x.rowCount, columnCount: x.columnCount, for: next.weight) { rows, y in
+            for row in rows { normalize(x.row(row), into: y + (row - rows.lowerBound) * x.columnCount) }
+        }
+    }
+
+    private func normalize(_ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>) {
+        compute.kernels.layer_norm(x, weight, bias, weight.count, epsilon, y)
     }
 }
 

@@ -16,35 +16,10 @@ extension ElementType {
     }
 }
 
-/// Activations quantised for products with blocks: bytes with a scale for each group of 32.
-private final class PreparedRows: @unchecked Sendable {
-    // Unchecked: written in the initialiser, then only read.
-    private let bytes: UnsafeMutableRawPointer
-    private let rowByteCount: Int
-    private let byteCount: Int
-    /// The kernels whose order the bytes have.
-    let kernels: owl2_block_kernels
-
-    init(_ x: Matrix, for type: ElementType, _ compute: Compute) {
-        let kernels = compute.blockKernels(for: type)
-        self.kernels = kernels
-        rowByteCount = owl2_prepared_bytes(x.columnCount)
-        byteCount = x.rowCount * rowByteCount
-        let bytes = WorkingMemory.allocate(byteCount: byteCount)
-        compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
-            kernels.prepare(x.row(row), x.columnCount, bytes, row, x.rowCount)
-        }
-        self.bytes = bytes
-    }
-
-    deinit { WorkingMemory.deallocate(bytes, byteCount: byteCount) }
-
-    /// The tile of rows that begins with `row`.
-    func tile(at row: Int) -> UnsafeRawPointer { UnsafeRawPointer(bytes + row * rowByteCount) }
-}
-
-/// What is done with outputs of a product: the number of their row, their columns, and the outputs, which may be changed.
-package typealias ProductEnding = (_ row: Int, _ columns: Range<Int>, _ outputs: UnsafeMutablePointer<Float>) -> Void
+/// What is done with outputs of a product: their rows and columns, and where the first of them stands. They may be changed.
+package typealias ProductEnding = (
+    _ rows: Range<Int>, _ columns: Range<Int>, _ outputs: UnsafeMutablePointer<Float>, _ stride: Int
+) -> Void
 
 extension Compute {
     /// The product of activations with stored weights: `y = x W^T + b`, accumulated in Float32.
@@ -55,77 +30,59 @@ extension Compute {
     ///   - bias: Nothing, or one number per output.
     /// - Returns: `[rows, outputs]`.
     public func product(_ x: Matrix, _ weight: WeightMatrix, bias: [Float]? = nil) -> Matrix {
-        product(x, weight, bias: bias, then: nil)
+        product(input(x, for: weight), weight, bias: bias) { _, _, _, _ in }
     }
 
     /// The same, followed by `then` for some outputs at a time, while they are in a cache.
-    package func product(_ x: Matrix, _ weight: WeightMatrix, bias: [Float]?, then: ProductEnding?) -> Matrix {
-        precondition(x.columnCount == weight.columnCount, "\(x.columnCount) columns for \(weight.columnCount) inputs")
-        precondition(bias == nil || bias?.count == weight.rowCount)
+    package func product(
+        _ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, then: ProductEnding
+    ) -> Matrix {
         let y = Matrix(uninitializedRows: x.rowCount, columns: weight.rowCount)
-        guard y.count > 0 else { return y }
-        if backend == .openblas && x.rowCount > 1 {
-            multiplyWithOpenBLAS(x, weight, bias, y)
-            guard let then else { return y }
-            forEachRow(of: y.rowCount, width: y.columnCount) { then($0, 0..<y.columnCount, y.row($0)) }
-        } else {
-            multiply(x, weight, bias, y, then)
-        }
+        multiply(x, weight, bias, into: y, then)
         return y
     }
 
-    /// Rows of activations that meet a panel of weights one after another: as many as a second-level cache and a share of
-    /// the third hold, so that the next panel finds them there. Whole tiles of prepared rows.
-    private static let rowsPerBlock = 512
+    /// The same outputs, of which only `use` has some at a time.
+    package func withProduct(_ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, use: ProductEnding) {
+        multiply(x, weight, bias, into: nil, use)
+    }
 
-    /// Outputs are shared among the threads: a panel at a time for many rows of activations, and many more in blocks.
+    /// Tasks are blocks of rows by ranges of outputs.
     private func multiply(
-        _ x: Matrix, _ weight: WeightMatrix, _ bias: [Float]?, _ y: Matrix, _ then: ProductEnding?
+        _ x: ProductInput, _ weight: WeightMatrix, _ bias: [Float]?, into y: Matrix?, _ then: ProductEnding
     ) {
-        let prepared = weight.elementType.isQuantized ? PreparedRows(x, for: weight.elementType, self) : nil
-        let blockCount = (x.rowCount + Self.rowsPerBlock - 1) / Self.rowsPerBlock
-        let tile = OWL2_TILE_ROWS, tileCount = (x.rowCount + tile - 1) / tile
+        precondition(x.columnCount == weight.columnCount, "\(x.columnCount) columns for \(weight.columnCount) inputs")
+        precondition(bias == nil || bias?.count == weight.rowCount)
+        guard x.rowCount > 0, weight.rowCount > 0 else { return }
+        let operand = x.operand
+        if backend == .openblas, x.rowCount > 1, let floats = operand as? FloatRows {
+            let y = y ?? Matrix(uninitializedRows: x.rowCount, columns: weight.rowCount)
+            multiplyWithOpenBLAS(floats.x, weight, bias, y)
+            return forEachRow(of: y.rowCount, width: y.columnCount) { row in
+                then(row..<row + 1, 0..<y.columnCount, y.row(row), y.columnCount)
+            }
+        }
+        let blockCount = (x.rowCount + operand.mostRowsPerBlock - 1) / operand.mostRowsPerBlock
+        let tile = operand.rowsPerTile, tileCount = (x.rowCount + tile - 1) / tile
         let rowsPerBlock = min(x.rowCount, (tileCount + blockCount - 1) / blockCount * tile)
-        let outputsPerTask = outputsPerTask(weight, rowCount: rowsPerBlock)
+        let outputsPerTask = operand.outputsPerTask(weight, rowCount: rowsPerBlock, threadCount: threadCount)
         let tasksPerBlock = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
         withOptionalPointer(bias) { bias in
             pool.forEach(blockCount * tasksPerBlock) { task in
                 let firstRow = task / tasksPerBlock * rowsPerBlock, first = task % tasksPerBlock * outputsPerTask
                 let rows = firstRow..<min(firstRow + rowsPerBlock, x.rowCount)
                 let outputs = first..<min(first + outputsPerTask, weight.rowCount)
-                multiply(x, prepared, rows: rows, weight, outputs: outputs, bias, y)
-                guard let then else { return }
-                for row in rows { then(row, outputs, y.row(row) + outputs.lowerBound) }
+                func multiply(into target: UnsafeMutablePointer<Float>, stride: Int) {
+                    operand.multiply(
+                        rows: rows, weight, outputs: outputs, bias.map { $0 + first }, target, stride: stride)
+                    then(rows, outputs, target, stride)
+                }
+                if let y { return multiply(into: y.row(firstRow) + first, stride: y.columnCount) }
+                WorkingMemory.withFloats(count: rows.count * outputs.count) {
+                    multiply(into: $0, stride: outputs.count)
+                }
             }
         }
-    }
-
-    private func multiply(
-        _ x: Matrix, _ prepared: PreparedRows?, rows: Range<Int>, _ weight: WeightMatrix, outputs: Range<Int>,
-        _ bias: UnsafePointer<Float>?, _ y: Matrix
-    ) {
-        let type = weight.elementType.kernelType, w = weight.row(outputs.lowerBound)
-        let bias = bias.map { $0 + outputs.lowerBound }, target = y.row(rows.lowerBound) + outputs.lowerBound
-        guard let prepared else {
-            return kernels.product(
-                type, x.row(rows.lowerBound), x.columnCount, rows.count, w, outputs.count, weight.columnCount, bias,
-                target, y.columnCount)
-        }
-        let workingByteCount = prepared.kernels.working_bytes(rows.count, weight.columnCount)
-        let working = workingByteCount > 0 ? WorkingMemory.allocate(byteCount: workingByteCount) : nil
-        defer { if let working { WorkingMemory.deallocate(working, byteCount: workingByteCount) } }
-        prepared.kernels.product(
-            type, prepared.tile(at: rows.lowerBound), rows.count, w, outputs.count, weight.columnCount, bias, target,
-            y.columnCount, working)
-    }
-
-    /// For one row about 256 kB of weights a task; for many rows a few panels, of which the kernel fetches the next while
-    /// it multiplies one. There are several tasks for every thread.
-    private func outputsPerTask(_ weight: WeightMatrix, rowCount: Int) -> Int {
-        let panel = rowCount == 1 ? 8 : weight.elementType.isQuantized ? 32 : 48
-        let most = rowCount == 1 ? 262_144 / max(1, weight.elementType.byteCount(ofRow: weight.columnCount)) : 4 * panel
-        let byThreads = rowCount == 1 ? weight.rowCount / threadCount : weight.rowCount / (8 * threadCount)
-        return max(panel, min(most, byThreads) / panel * panel)
     }
 
     /// Panels of weights are widened to Float32 and handed to sgemm, which brings its own threads.

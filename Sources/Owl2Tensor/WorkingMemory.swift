@@ -31,6 +31,22 @@ final class WorkingMemory: Sendable {
         return shared.takeKept(size) ?? .allocate(byteCount: size, alignment: alignment)
     }
 
+    /// Runs `body` with memory of at least a size, or with none for a size of 0.
+    static func with<Result>(byteCount: Int, _ body: (UnsafeMutableRawPointer?) -> Result) -> Result {
+        guard byteCount > 0 else { return body(nil) }
+        let memory = allocate(byteCount: byteCount)
+        defer { deallocate(memory, byteCount: byteCount) }
+        return body(memory)
+    }
+
+    /// The same for some floats.
+    static func withFloats<Result>(count: Int, _ body: (UnsafeMutablePointer<Float>) -> Result) -> Result {
+        with(byteCount: max(1, count) * MemoryLayout<Float>.stride) { memory in
+            guard let memory else { preconditionFailure("no memory for \(count) floats") }
+            return body(memory.bindMemory(to: Float.self, capacity: max(1, count)))
+        }
+    }
+
     /// Gives memory back that was allocated with the same size.
     static func deallocate(_ pointer: UnsafeMutableRawPointer, byteCount: Int) {
         let size = sizeClass(byteCount)

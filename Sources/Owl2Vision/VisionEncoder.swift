@@ -28,7 +28,7 @@ struct VisionAttention: Sendable {
     }
 
     /// Adds the attention of x to y, both `[images * rows, width]`.
-    func add(_ x: Matrix, to y: Matrix) {
+    func add(_ x: ProductInput, to y: Matrix) {
         let heads = configuration.attentionHeadCount, dimension = configuration.headDimension
         let rows = configuration.rowCount
         let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
@@ -62,8 +62,8 @@ struct VisionMLP: Sendable {
         activation = configuration.hiddenActivation
     }
 
-    func add(_ x: Matrix, to y: Matrix) {
-        fc2.add(fc1(x, activation), to: y)
+    func add(_ x: ProductInput, to y: Matrix) {
+        fc2.add(fc1(x, activation, for: fc2), to: y)
     }
 }
 
@@ -85,8 +85,8 @@ struct VisionBlock: Sendable {
 
     /// Changes x in place.
     func callAsFunction(_ x: Matrix) {
-        attention.add(inputLayerNorm(x), to: x)
-        mlp.add(postAttentionLayerNorm(x), to: x)
+        attention.add(inputLayerNorm(x, for: attention.queryKeyValue), to: x)
+        mlp.add(postAttentionLayerNorm(x, for: mlp.fc1), to: x)
     }
 }
 
@@ -109,6 +109,7 @@ public struct VisionEncoder: Sendable {
     ///   - configuration: A valid configuration.
     ///   - compute: What computes.
     package init(_ scope: WeightScope, configuration: VisionConfiguration, compute: Compute) {
+        let compute = compute.forPictures
         let width = configuration.hiddenSize, patch = configuration.patchSize
         let epsilon = Float(configuration.layerNormEpsilon)
         let embeddings = scope["embeddings"]

@@ -55,8 +55,12 @@ import Testing
             return y.values
         }
 
-        #expect(linear(x, .quickGELU).values == each { kernels.quick_gelu($1, 333) })
-        #expect(linear(x, .gelu).values == each { kernels.gelu($1, 333) })
+        let next = Linear(weight: numbers.weights(50, 333, .float16), compute: compute)
+        for activation in [Activation.quickGELU, .gelu] {
+            let activated = each { compute.apply(activation, $1, 333) }
+            let inner = Matrix(rowCount: rows, columnCount: 333, values: activated)
+            #expect(next(linear(linear.input(x), activation, for: next)).values == next(inner).values)
+        }
 
         let sum = Matrix(rowCount: rows, columnCount: 333, values: target.values)
         linear.add(x, to: sum)

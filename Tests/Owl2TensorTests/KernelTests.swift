@@ -9,7 +9,8 @@ import Testing
 
     @Test("Which instruction sets are tested here") func instructionSets() {
         let absent = InstructionSet.allCases.filter { !$0.isAvailable }
-        print("kernels tested: \(availableSets); not on this machine: \(absent)")
+        let tiles = TileKernelTests.sets.isEmpty ? "not on this machine" : "tested"
+        print("kernels tested: \(availableSets); not on this machine: \(absent); tiles of bfloat16: \(tiles)")
         #expect(availableSets.contains(.baseline))
         #expect(availableSets.contains(.best))
     }

@@ -1,0 +1,244 @@
+// Products by AMX's tiles of bfloat16 (owl2_tile_kernels.h): tdpbf16ps multiplies 16 rows of weights by 16 rows of activations,
+// 32 columns of each.
+//
+// Panels of 16 rows of weights are split for a chunk of columns that the first-level cache holds, and meet all rows; two panels
+// and two blocks of rows make four tiles of sums. Sums wait in memory until the next chunk.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "blocks.h"
+#include "owl2_tile_kernels.h"
+#include "tiles.h"
+
+extern const owl2_kernels owl2_kernels_avx512vnni;
+
+#define TARGET "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c,amx-tile,amx-bf16"
+#pragma clang attribute push(__attribute__((target(TARGET))), apply_to = function)
+#define INLINE static inline __attribute__((always_inline))
+
+#include "transpose_512.inc"
+
+enum { TILE_BYTES = 1024, PANEL_ROWS = 16, PANELS = 2, WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS };
+
+INLINE size_t steps_of(size_t k) { return (k + OWL2_STEP - 1) / OWL2_STEP; }
+INLINE size_t blocks_of(size_t m) { return (m + OWL2_BLOCK_ROWS - 1) / OWL2_BLOCK_ROWS; }
+
+// Steps of a chunk: whole blocks of weights, and few kilobytes of two panels where sums take long to add up.
+enum { MOST_STEPS = 32 };
+INLINE size_t steps_of_chunk(owl2_type type) { return owl2_row_parts(type) == 1 ? MOST_STEPS : MOST_STEPS / 4; }
+
+// ---------------------------------------------------------------- parts
+
+// The next part of 32 numbers, which are left with the rest.
+INLINE __m512i take_part(__m512 *low, __m512 *high) {
+    const __m512i part = (__m512i)_mm512_cvtne2ps_pbh(*high, *low);
+    *low = _mm512_sub_ps(*low, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(part)), 16)));
+    *high = _mm512_sub_ps(
+        *high, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(part, 1)), 16)));
+    return part;
+}
+
+// Up to 16 numbers of which `have` are left, with zeros behind.
+INLINE __m512 numbers(const float *x, size_t have) {
+    return have >= 16 ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps((__mmask16)((1u << have) - 1), x);
+}
+
+static size_t prepared_bytes(owl2_type type, size_t m, size_t k) {
+    return blocks_of(m) * steps_of(k) * owl2_row_parts(type) * TILE_BYTES;
+}
+
+static void prepare(owl2_type type, const float *x, size_t x_stride, size_t m, size_t k, void *block) {
+    const size_t parts = owl2_row_parts(type);
+    char *to = block;
+    for (size_t column = 0; column < k; column += OWL2_STEP) {
+        const size_t have = k - column, more = have > 16 ? have - 16 : 0;
+        __m512 low[16], high[16];
+        for (size_t i = 0; i < 16; i++) {
+            const float *row = x + (i < m ? i : m - 1) * x_stride + column;
+            low[i] = numbers(row, have), high[i] = numbers(row + 16, more);
+        }
+        for (size_t part = 0; part < parts; part++, to += TILE_BYTES) {
+            __m512 pairs[16];
+#pragma unroll
+            for (size_t i = 0; i < 16; i++) pairs[i] = _mm512_castsi512_ps(take_part(&low[i], &high[i]));
+            transpose(pairs);
+#pragma unroll
+            for (size_t i = 0; i < 16; i++) _mm512_store_ps(to + i * 64, pairs[i]);
+        }
+    }
+}
+
+// 32 numbers of a row.
+typedef struct {
+    __m512 low, high;
+} numbers_of_step;
+
+INLINE __m512 from_bytes(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }
+
+INLINE __m512 from_shorts(owl2_type type, __m256i shorts) {
+    if (type == OWL2_F16) return _mm512_cvtph_ps(shorts);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(shorts), 16));
+}
+
+// Weights of a step, of which the row has `have` or more, as widened.
+INLINE numbers_of_step weights_at(owl2_type type, const char *w, size_t have) {
+    const __mmask32 mask = have >= 32 ? ~0u : (1u << have) - 1;
+    if (type == OWL2_F32)
+        return (numbers_of_step){_mm512_maskz_loadu_ps((__mmask16)mask, w), _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), w + 64)};
+    if (type == OWL2_F16 || type == OWL2_BF16)
+        return (numbers_of_step){from_shorts(type, _mm256_maskz_loadu_epi16((__mmask16)mask, w)),
+                                 from_shorts(type, _mm256_maskz_loadu_epi16((__mmask16)(mask >> 16), w + 32))};
+    uint16_t half;
+    __builtin_memcpy(&half, w, sizeof half);
+    // not _cvtsh_ss, which waits for whatever was in its register before
+    const __m512 scale = _mm512_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(half)));
+    __m128i first = _mm_loadu_si128((const __m128i *)(w + 2)), last = first;
+    if (type == OWL2_Q8_0) {
+        last = _mm_loadu_si128((const __m128i *)(w + 18));
+    } else {
+        const __m128i fours = _mm_set1_epi8(15), eight = _mm_set1_epi8(8);
+        last = _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(first, 4), fours), eight);
+        first = _mm_sub_epi8(_mm_and_si128(first, fours), eight);
+    }
+    return (numbers_of_step){_mm512_mul_ps(from_bytes(first), scale), _mm512_mul_ps(from_bytes(last), scale)};
+}
+
+// Splits some columns of one to 16 rows of weights: for every step and part a tile. Rows that are missing are the last one. The
+// rows `ahead` bytes further are fetched meanwhile.
+INLINE void pack_panel(owl2_type type, const char *w, size_t row_bytes, size_t rows, size_t columns, size_t ahead, char *panel) {
+    const size_t parts = owl2_weight_parts(type);
+    float widened[MOST_STEPS * OWL2_STEP];
+    for (size_t j = 0; j < 16; j++) {
+        const char *row = w + (j < rows ? j : rows - 1) * row_bytes;
+        for (size_t at = 0; at < owl2_bytes_of_elements(type, columns); at += 64) _mm_prefetch(row + ahead + at, _MM_HINT_T1);
+        const int is_large = type == OWL2_Q4_K || type == OWL2_Q6_K;
+        if (is_large) owl2_kernels_avx512vnni.widen(type, row, columns, widened);
+        char *to = panel + j * 64;
+        for (size_t column = 0; column < columns; column += OWL2_STEP) {
+            numbers_of_step x = is_large ? weights_at(OWL2_F32, (const char *)(widened + column), OWL2_STEP)
+                                         : weights_at(type, row + owl2_bytes_of_elements(type, column), columns - column);
+            for (size_t part = 0; part < parts; part++, to += TILE_BYTES) _mm512_store_si512(to, take_part(&x.low, &x.high));
+        }
+    }
+}
+
+// ---------------------------------------------------------------- products
+
+// One or two panels and one or two blocks, some steps of both.
+typedef struct {
+    const char *panels, *rows;
+    size_t panel_bytes, block_bytes, steps;
+} operands;
+
+// Adds products to the sums of panel p and block b in tile 2 p + b.
+INLINE void multiply(owl2_type type, size_t panels, size_t blocks, const operands *o) {
+    const size_t weight_parts = owl2_weight_parts(type), row_parts = owl2_row_parts(type);
+    const char *w = o->panels, *x = o->rows;
+    for (size_t step = 0; step < o->steps; step++, x += row_parts * TILE_BYTES)
+#pragma unroll
+        for (size_t a = 0; a < weight_parts; a++, w += TILE_BYTES) {
+            _tile_loadd(WEIGHTS, w, 64);
+            if (panels == 2) _tile_loadd(WEIGHTS + 1, w + o->panel_bytes, 64);
+#pragma unroll
+            for (size_t b = 0; a + b < row_parts; b++) {
+                _tile_loadd(ROWS, x + b * TILE_BYTES, 64);
+                if (blocks == 2) _tile_loadd(ROWS + 1, x + b * TILE_BYTES + o->block_bytes, 64);
+                _tile_dpbf16ps(0, WEIGHTS, ROWS);
+                if (blocks == 2) _tile_dpbf16ps(1, WEIGHTS, ROWS + 1);
+                if (panels == 2) _tile_dpbf16ps(2, WEIGHTS + 1, ROWS);
+                if (panels == 2 && blocks == 2) _tile_dpbf16ps(3, WEIGHTS + 1, ROWS + 1);
+            }
+        }
+}
+
+typedef float tile_sums[16][16];
+
+INLINE void begin_sums(void) { _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3); }
+
+INLINE void load_sums(tile_sums sums[4]) {
+    _tile_loadd(0, sums[0], 64), _tile_loadd(1, sums[1], 64), _tile_loadd(2, sums[2], 64), _tile_loadd(3, sums[3], 64);
+}
+
+INLINE void store_sums(tile_sums sums[4]) {
+    _tile_stored(0, sums[0], 64), _tile_stored(1, sums[1], 64), _tile_stored(2, sums[2], 64), _tile_stored(3, sums[3], 64);
+}
+
+// Stores the sums of up to 16 outputs by rows.
+static __attribute__((noinline)) void store(tile_sums sums, size_t rows, size_t outputs, const float *bias, float *y, size_t y_stride) {
+    const __mmask16 mask = (__mmask16)((1u << outputs) - 1);
+    const __m512 biases = bias ? _mm512_maskz_loadu_ps(mask, bias) : _mm512_setzero_ps();
+    __m512 v[16];
+#pragma unroll
+    for (size_t j = 0; j < 16; j++) v[j] = _mm512_load_ps(sums[j]);
+    transpose(v);
+#pragma unroll
+    for (size_t i = 0; i < 16; i++)
+        if (i < rows) _mm512_mask_storeu_ps(y + i * y_stride, mask, _mm512_add_ps(v[i], biases));
+}
+
+// Bytes of a step's and part's tiles of two panels.
+INLINE size_t panel_bytes(owl2_type type) { return steps_of_chunk(type) * owl2_weight_parts(type) * TILE_BYTES; }
+
+// Four tiles of sums for each two panels and two blocks.
+static size_t working_bytes(owl2_type type, size_t m, size_t n, size_t k) {
+    const size_t pairs = steps_of(k) > steps_of_chunk(type) ? (n + 31) / 32 * ((m + 31) / 32) : 1;
+    return PANELS * panel_bytes(type) + pairs * 4 * sizeof(tile_sums);
+}
+
+INLINE void product_of(owl2_type type, const char *rows, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
+                       size_t y_stride, char *working) {
+    const size_t steps = steps_of(k), at_once = steps_of_chunk(type), pairs_of_blocks = (m + 31) / 32;
+    const size_t row_bytes = owl2_bytes_of_elements(type, k), bytes_of_step = owl2_row_parts(type) * TILE_BYTES;
+    const owl2_tile_shapes shapes = owl2_tile_shapes_of(64, 16);
+    _tile_loadconfig(&shapes);
+    for (size_t first = 0; first < steps; first += at_once) {
+        const size_t last = first + at_once < steps ? first + at_once : steps, column = first * OWL2_STEP;
+        const size_t columns = (last * OWL2_STEP < k ? last * OWL2_STEP : k) - column;
+        operands o = {working, NULL, panel_bytes(type), steps * bytes_of_step, last - first};
+        for (size_t j = 0; j < n; j += 32) {
+            const size_t outputs = n - j < 32 ? n - j : 32, panels = (outputs + 15) / 16;
+            for (size_t p = 0; p < panels; p++)
+                pack_panel(type, w + (j + 16 * p) * row_bytes + owl2_bytes_of_elements(type, column), row_bytes,
+                           outputs - 16 * p < 16 ? outputs - 16 * p : 16, columns, 32 * row_bytes, working + p * o.panel_bytes);
+            tile_sums *sums = (tile_sums *)(working + PANELS * o.panel_bytes);
+            if (steps > at_once) sums += j / 32 * pairs_of_blocks * 4;
+            for (size_t i = 0; i < m; i += 32) {
+                const size_t left = m - i < 32 ? m - i : 32, blocks = (left + 15) / 16;
+                o.rows = rows + i / 16 * o.block_bytes + first * bytes_of_step;
+                if (first == 0) begin_sums();
+                else load_sums(sums);
+                if (panels == 2 && blocks == 2) multiply(type, 2, 2, &o);
+                else if (panels == 2) multiply(type, 2, 1, &o);
+                else if (blocks == 2) multiply(type, 1, 2, &o);
+                else multiply(type, 1, 1, &o);
+                store_sums(sums);
+                if (last == steps)
+                    for (size_t p = 0; p < panels; p++)
+                        for (size_t b = 0; b < blocks; b++)
+                            store(sums[2 * p + b], left - 16 * b < 16 ? left - 16 * b : 16,
+                                  outputs - 16 * p < 16 ? outputs - 16 * p : 16, bias ? bias + j + 16 * p : NULL,
+                                  y + (i + 16 * b) * y_stride + j + 16 * p, y_stride);
+                if (steps > at_once) sums += 4;
+            }
+        }
+    }
+    _tile_release();
+}
+
+static void product(owl2_type type, const void *rows, size_t m, const void *w, size_t n, size_t k, const float *bias, float *y,
+                    size_t y_stride, void *working) {
+#define PRODUCT(t) case t: return product_of(t, rows, m, w, n, k, bias, y, y_stride, working)
+    switch (type) {
+        PRODUCT(OWL2_F32);
+        PRODUCT(OWL2_F16);
+        PRODUCT(OWL2_BF16);
+        PRODUCT(OWL2_Q8_0);
+        PRODUCT(OWL2_Q4_0);
+        PRODUCT(OWL2_Q4_K);
+        PRODUCT(OWL2_Q6_K);
+    }
+}
+
+const owl2_tile_kernels owl2_tile_kernels_amx = {"AMX", prepared_bytes, prepare, working_bytes, product};
+#pragma clang attribute pop
+#endif

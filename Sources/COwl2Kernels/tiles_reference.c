@@ -1,0 +1,89 @@
+// The naive twin of the products by tiles of bfloat16: one loop per formula, in the order that owl2_tile_kernels.h fixes.
+#include <math.h>
+#include <stdlib.h>
+
+#include "blocks.h"
+#include "owl2_tile_kernels.h"
+
+static size_t steps_of(size_t k) { return (k + OWL2_STEP - 1) / OWL2_STEP; }
+
+static float without_subnormals(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
+
+// Rounded to the nearest, of two equally near the even one.
+static uint16_t bfloat16_of(float x) {
+    uint32_t bits;
+    x = without_subnormals(x);
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    if (isnan(x)) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static uint16_t part_of(float x, size_t number) {
+    for (; number > 0; number--) x -= owl2_float_from_bfloat16(bfloat16_of(x));
+    return bfloat16_of(x);
+}
+
+static size_t prepared_bytes(owl2_type type, size_t m, size_t k) {
+    return (m + OWL2_BLOCK_ROWS - 1) / OWL2_BLOCK_ROWS * steps_of(k) * owl2_row_parts(type) * sizeof(uint16_t[16][16][2]);
+}
+
+static void prepare(owl2_type type, const float *x, size_t x_stride, size_t m, size_t k, void *block) {
+    uint16_t(*tile)[16][2] = block;
+    for (size_t step = 0; step < steps_of(k); step++)
+        for (size_t part = 0; part < owl2_row_parts(type); part++, tile += 16)
+            for (size_t column = 0; column < OWL2_STEP; column++)
+                for (size_t i = 0; i < m; i++) {
+                    const size_t at = step * OWL2_STEP + column;
+                    tile[column / 2][i][column % 2] = at < k ? part_of(x[i * x_stride + at], part) : 0;
+                }
+}
+
+static size_t working_bytes(owl2_type type, size_t m, size_t n, size_t k) {
+    (void)type, (void)m, (void)n, (void)k;
+    return 0;
+}
+
+static void widen_row(owl2_type type, const char *w, size_t k, float *y) {
+    if (type >= OWL2_Q8_0) owl2_widen_blocks(type, w, k, y);
+    for (size_t i = 0; type < OWL2_Q8_0 && i < k; i++) {
+        uint16_t half;
+        if (type == OWL2_F32) __builtin_memcpy(y + i, w + 4 * i, 4);
+        else __builtin_memcpy(&half, w + 2 * i, 2), y[i] = type == OWL2_F16 ? owl2_float_from_half(half) : owl2_float_from_bfloat16(half);
+    }
+}
+
+// One output: tiles have row i, one behind the other.
+static float sum_of(owl2_type type, const uint16_t (*tiles)[16][2], size_t i, const float *w, size_t k) {
+    float sum = 0;
+    for (size_t step = 0; step < steps_of(k); step++, tiles += 16 * owl2_row_parts(type))
+        for (size_t a = 0; a < owl2_weight_parts(type); a++)
+            for (size_t b = 0; a + b < owl2_row_parts(type); b++) {
+                float odd_and_even[2] = {0, 0};
+                for (size_t column = 0; column < OWL2_STEP; column++) {
+                    const size_t at = step * OWL2_STEP + column;
+                    const float weight = at < k ? owl2_float_from_bfloat16(part_of(w[at], a)) : 0;
+                    const float value = owl2_float_from_bfloat16(tiles[16 * b + column / 2][i][column % 2]);
+                    float *to = odd_and_even + column % 2;
+                    *to = without_subnormals(fmaf(weight, value, *to));
+                }
+                sum = without_subnormals(sum + without_subnormals(odd_and_even[0] + odd_and_even[1]));
+            }
+    return sum;
+}
+
+static void product(owl2_type type, const void *rows, size_t m, const void *w, size_t n, size_t k, const float *bias, float *y,
+                    size_t y_stride, void *working) {
+    (void)working;
+    float *widened = malloc(k * sizeof *widened);
+    for (size_t j = 0; j < n; j++) {
+        widen_row(type, (const char *)w + j * owl2_bytes_of_elements(type, k), k, widened);
+        for (size_t i = 0; i < m; i++) {
+            const char *block = (const char *)rows + i / OWL2_BLOCK_ROWS * prepared_bytes(type, 1, k);
+            y[i * y_stride + j] =
+                sum_of(type, (const uint16_t(*)[16][2])block, i % OWL2_BLOCK_ROWS, widened, k) + (bias ? bias[j] : 0);
+        }
+    }
+    free(widened);
+}
+
+const owl2_tile_kernels owl2_tile_kernels_reference = {"reference", prepared_bytes, prepare, working_bytes, product};

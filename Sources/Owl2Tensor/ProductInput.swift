@@ -1,0 +1,58 @@
+import COwl2Kernels
+
+/// Activations in the form in which products with some weights read them. Products with weights of the same storage type can
+/// share it.
+package struct ProductInput {
+    /// The number of rows.
+    package let rowCount: Int
+    /// The number of columns: a weight's inputs.
+    package let columnCount: Int
+    let operand: any ProductOperand
+}
+
+extension Compute {
+    /// The rows of a matrix.
+    func input(_ x: Matrix, for weight: WeightMatrix) -> ProductInput {
+        input(rowCount: x.rowCount, columnCount: x.columnCount, for: weight) {
+            FloatRows(x: x, kernels: kernels)
+        } rows: { rows, body in
+            body(x.row(rows.lowerBound))
+        }
+    }
+
+    /// Rows that `fill` writes, some at a time, so that they need not all exist as floats.
+    func input(
+        rowCount: Int, columnCount: Int, for weight: WeightMatrix,
+        _ fill: (_ rows: Range<Int>, _ target: UnsafeMutablePointer<Float>) -> Void
+    ) -> ProductInput {
+        input(rowCount: rowCount, columnCount: columnCount, for: weight) {
+            let x = Matrix(uninitializedRows: rowCount, columns: columnCount)
+            forEachRow(of: rowCount, width: columnCount) { fill($0..<$0 + 1, x.row($0)) }
+            return FloatRows(x: x, kernels: kernels)
+        } rows: { rows, body in
+            WorkingMemory.withFloats(count: rows.count * columnCount) { memory in
+                fill(rows, memory)
+                body(memory)
+            }
+        }
+    }
+
+    private func input(
+        rowCount: Int, columnCount: Int, for weight: WeightMatrix, floats: () -> FloatRows, rows: RowSource
+    ) -> ProductInput {
+        let operand: any ProductOperand
+        let type = weight.elementType
+        if backend == .openblas && rowCount > 1 {
+            operand = floats()
+        } else if let tileKernels {
+            let tiles = TileRows(rowCount: rowCount, columnCount: columnCount, for: type, tileKernels)
+            tiles.prepare(rows, pool)
+            operand = tiles
+        } else if type.isQuantized {
+            operand = QuantizedRows(rowCount: rowCount, columnCount: columnCount, for: type, self, rows)
+        } else {
+            operand = floats()
+        }
+        return ProductInput(rowCount: rowCount, columnCount: columnCount, operand: operand)
+    }
+}
