@@ -1,6 +1,7 @@
 // The choice of kernels at run time.
 #include "owl2_block_kernels.h"
 #include "owl2_kernels.h"
+#include "owl2_tile_attention.h"
 #include "owl2_tile_kernels.h"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -20,6 +21,7 @@ extern const owl2_kernels owl2_kernels_avx2, owl2_kernels_avx512, owl2_kernels_a
 extern const owl2_block_kernels owl2_block_kernels_avx2, owl2_block_kernels_avxvnni, owl2_block_kernels_avx512vnni;
 extern const owl2_block_kernels owl2_block_kernels_amx;
 extern const owl2_tile_kernels owl2_tile_kernels_amx;
+extern const owl2_tile_attention owl2_tile_attention_amx;
 #elif defined(__aarch64__)
 extern const owl2_block_kernels owl2_block_kernels_dotprod;
 #endif
@@ -106,15 +108,23 @@ const owl2_block_kernels *owl2_block_kernels_for(owl2_tier index, owl2_type type
     return is_available(index) ? tiers[index].block_kernels : NULL;
 }
 
-const owl2_tile_kernels *owl2_tile_kernels_for(owl2_tier index) {
 #if defined(__x86_64__)
-    if (index == OWL2_TIER_AMX && is_available(index) && __builtin_cpu_supports("amx-bf16") &&
-        __builtin_cpu_supports("avx512bf16"))
-        return &owl2_tile_kernels_amx;
-#endif
-    (void)index;
-    return NULL;
+static bool has_bfloat16_tiles(owl2_tier index) {
+    return index == OWL2_TIER_AMX && is_available(index) && __builtin_cpu_supports("amx-bf16") &&
+           __builtin_cpu_supports("avx512bf16");
 }
+
+const owl2_tile_kernels *owl2_tile_kernels_for(owl2_tier index) {
+    return has_bfloat16_tiles(index) ? &owl2_tile_kernels_amx : NULL;
+}
+
+const owl2_tile_attention *owl2_tile_attention_for(owl2_tier index) {
+    return has_bfloat16_tiles(index) ? &owl2_tile_attention_amx : NULL;
+}
+#else
+const owl2_tile_kernels *owl2_tile_kernels_for(owl2_tier index) { return (void)index, NULL; }
+const owl2_tile_attention *owl2_tile_attention_for(owl2_tier index) { return (void)index, NULL; }
+#endif
 
 const owl2_kernels *owl2_kernels_best(void) {
     for (int index = OWL2_TIER_COUNT - 1; index > OWL2_TIER_BASELINE; index--)

@@ -18,54 +18,22 @@ extern const owl2_kernels owl2_kernels_avx512vnni;
 
 #include "transpose_512.inc"
 
-enum { TILE_BYTES = 1024, PANEL_ROWS = 16, PANELS = 2, WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS };
+#include "parts_amx.inc"
 
-INLINE size_t steps_of(size_t k) { return (k + OWL2_STEP - 1) / OWL2_STEP; }
-INLINE size_t blocks_of(size_t m) { return (m + OWL2_BLOCK_ROWS - 1) / OWL2_BLOCK_ROWS; }
+enum { PANELS = 2, WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS };
 
 // Steps of a chunk: whole blocks of weights, and few kilobytes of two panels where sums take long to add up.
 enum { MOST_STEPS = 32 };
 INLINE size_t steps_of_chunk(owl2_type type) { return owl2_row_parts(type) == 1 ? MOST_STEPS : MOST_STEPS / 4; }
 
-// ---------------------------------------------------------------- parts
-
-// The next part of 32 numbers, which are left with the rest.
-INLINE __m512i take_part(__m512 *low, __m512 *high) {
-    const __m512i part = (__m512i)_mm512_cvtne2ps_pbh(*high, *low);
-    *low = _mm512_sub_ps(*low, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(part)), 16)));
-    *high = _mm512_sub_ps(
-        *high, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(part, 1)), 16)));
-    return part;
-}
-
-// Up to 16 numbers of which `have` are left, with zeros behind.
-INLINE __m512 numbers(const float *x, size_t have) {
-    return have >= 16 ? _mm512_loadu_ps(x) : _mm512_maskz_loadu_ps((__mmask16)((1u << have) - 1), x);
-}
+// ---------------------------------------------------------------- operands
 
 static size_t prepared_bytes(owl2_type type, size_t m, size_t k) {
     return blocks_of(m) * steps_of(k) * owl2_row_parts(type) * TILE_BYTES;
 }
 
 static void prepare(owl2_type type, const float *x, size_t x_stride, size_t m, size_t k, void *block) {
-    const size_t parts = owl2_row_parts(type);
-    char *to = block;
-    for (size_t column = 0; column < k; column += OWL2_STEP) {
-        const size_t have = k - column, more = have > 16 ? have - 16 : 0;
-        __m512 low[16], high[16];
-        for (size_t i = 0; i < 16; i++) {
-            const float *row = x + (i < m ? i : m - 1) * x_stride + column;
-            low[i] = numbers(row, have), high[i] = numbers(row + 16, more);
-        }
-        for (size_t part = 0; part < parts; part++, to += TILE_BYTES) {
-            __m512 pairs[16];
-#pragma unroll
-            for (size_t i = 0; i < 16; i++) pairs[i] = _mm512_castsi512_ps(take_part(&low[i], &high[i]));
-            transpose(pairs);
-#pragma unroll
-            for (size_t i = 0; i < 16; i++) _mm512_store_ps(to + i * 64, pairs[i]);
-        }
-    }
+    prepare_rows(owl2_row_parts(type), x, x_stride, m, k, block);
 }
 
 // 32 numbers of a row.

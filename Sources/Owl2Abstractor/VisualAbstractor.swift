@@ -55,20 +55,14 @@ struct AbstractorAttention: Sendable {
         let k = key(compute.adding(keyPositions, toEveryGroupOf: keyValues))
         let v = value(keyValues)
         let keyRows = keyPositions.rowCount, queryRows = configuration.queryCount
-        let storage = compute.storage(ofPicturesProjectedBy: key, headDimension: dimension)
-        let new = (0..<queries.rowCount / queryRows).map { picture in
-            NewKeyValues(
-                pages: KeyValuePages(headCount: heads, headDimension: dimension, storage: storage), rowCount: keyRows,
-                keys: k.row(picture * keyRows), values: v.row(picture * keyRows), rowStride: k.columnCount,
-                headStride: dimension)
+        let pictures = (0..<queries.rowCount / queryRows).map { picture in
+            KeyValueRows(
+                count: keyRows, keys: k.row(picture * keyRows), values: v.row(picture * keyRows),
+                rowStride: k.columnCount, headStride: dimension)
         }
-        compute.append(new)
-        let groups = new.enumerated().map { picture, new in
-            AttentionGroup(
-                rows: picture * queryRows..<(picture + 1) * queryRows, pages: new.pages, visibleKeys: keyRows,
-                keysPerRow: 0)
-        }
-        return compute.attention(q, headCount: heads, headStride: dimension, groups: groups)
+        return compute.attention(
+            q, headCount: heads, headDimension: dimension, headStride: dimension, toPictures: pictures,
+            projectedBy: key)
     }
 }
 

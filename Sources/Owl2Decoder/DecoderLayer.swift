@@ -47,8 +47,10 @@ struct DecoderAttention: Sendable {
             plan.runs.map { run in
                 let first = run.rows.lowerBound
                 return NewKeyValues(
-                    pages: run.cache.layers[layer], rowCount: run.rows.count, keys: keys.row(first),
-                    values: values.row(first), rowStride: keys.columnCount, headStride: dimension)
+                    pages: run.cache.layers[layer],
+                    rows: KeyValueRows(
+                        count: run.rows.count, keys: keys.row(first), values: values.row(first),
+                        rowStride: keys.columnCount, headStride: dimension))
             })
         let groups = plan.runs.map { run in
             AttentionGroup(

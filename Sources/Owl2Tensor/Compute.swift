@@ -45,6 +45,8 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConverti
     }
 
     package var tileKernels: UnsafePointer<owl2_tile_kernels>? { owl2_tile_kernels_for(tier) }
+
+    package var tileAttention: UnsafePointer<owl2_tile_attention>? { owl2_tile_attention_for(tier) }
 }
 
 /// The machine's means to compute: kernels for an instruction set, a backend for products, and threads.
@@ -66,6 +68,8 @@ public final class Compute: @unchecked Sendable {
     private let blockKernels: [ElementType: owl2_block_kernels]
     /// For products of many rows that need not have the order of sums of a single row.
     let tileKernels: owl2_tile_kernels?
+    /// The same for attention to pictures.
+    let tileAttention: owl2_tile_attention?
     package let pool: ThreadPool
 
     /// The most threads that may be asked for.
@@ -99,17 +103,19 @@ public final class Compute: @unchecked Sendable {
         self.backend = backend
         self.instructionSet = chosen
         tileKernels = nil
+        tileAttention = nil
         pool = ThreadPool(threadCount: threads)
         WorkingMemory.shared.addUser()
     }
 
     /// The same threads and kernels, and tiles or none.
-    init(_ other: Compute, tileKernels: owl2_tile_kernels?) {
+    init(_ other: Compute, tileKernels: owl2_tile_kernels?, tileAttention: owl2_tile_attention? = nil) {
         kernels = other.kernels
         blockKernels = other.blockKernels
         backend = other.backend
         instructionSet = other.instructionSet
         self.tileKernels = tileKernels
+        self.tileAttention = tileAttention
         pool = other.pool
         WorkingMemory.shared.addUser()
     }
@@ -117,7 +123,10 @@ public final class Compute: @unchecked Sendable {
     /// The same means for pictures, whose rows always come together: products may use an order of sums that is slow for a
     /// single row, as tiles of bfloat16 do. A result still does not depend on which rows are computed together.
     package var forPictures: Compute {
-        Compute(self, tileKernels: backend == .own ? instructionSet.tileKernels?.pointee : nil)
+        guard backend == .own else { return self }
+        return Compute(
+            self, tileKernels: instructionSet.tileKernels?.pointee,
+            tileAttention: instructionSet.tileAttention?.pointee)
     }
 
     deinit {

@@ -118,32 +118,39 @@ package final class KeyValuePages: @unchecked Sendable {
     }
 }
 
-/// Keys and values of new rows: head `h` of a row begins `h * headStride` elements behind the row's begin.
-package struct NewKeyValues {
-    package let pages: KeyValuePages
-    let rowCount: Int
+/// Keys and values of some rows: head `h` of a row begins `h * headStride` elements behind the row's begin.
+package struct KeyValueRows {
+    let count: Int
     let keys: UnsafePointer<Float>
     let values: UnsafePointer<Float>
     let rowStride: Int
     let headStride: Int
 
     /// - Parameters:
-    ///   - pages: Where they are added.
-    ///   - rowCount: How many rows.
+    ///   - count: How many rows.
     ///   - keys: The first row's keys.
     ///   - values: The first row's values.
     ///   - rowStride: Elements from row to row.
     ///   - headStride: Elements from head to head.
     package init(
-        pages: KeyValuePages, rowCount: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, rowStride: Int,
-        headStride: Int
+        count: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, rowStride: Int, headStride: Int
     ) {
-        self.pages = pages
-        self.rowCount = rowCount
+        self.count = count
         self.keys = keys
         self.values = values
         self.rowStride = rowStride
         self.headStride = headStride
+    }
+}
+
+/// Rows that are added to pages.
+package struct NewKeyValues {
+    package let pages: KeyValuePages
+    let rows: KeyValueRows
+
+    package init(pages: KeyValuePages, rows: KeyValueRows) {
+        self.pages = pages
+        self.rows = rows
     }
 }
 
@@ -157,12 +164,12 @@ extension Compute {
         let rowsPerTask = 16
         var tasks: [(new: NewKeyValues, first: Int, rows: Range<Int>)] = []
         for new in all {
-            let first = new.pages.grow(by: new.rowCount).lowerBound
-            for start in stride(from: 0, to: new.rowCount, by: rowsPerTask) {
-                tasks.append((new, first, start..<min(start + rowsPerTask, new.rowCount)))
+            let first = new.pages.grow(by: new.rows.count).lowerBound
+            for start in stride(from: 0, to: new.rows.count, by: rowsPerTask) {
+                tasks.append((new, first, start..<min(start + rowsPerTask, new.rows.count)))
             }
         }
-        let rowCount = all.reduce(0) { $0 + $1.rowCount }
+        let rowCount = all.reduce(0) { $0 + $1.rows.count }
         if rowCount * pages.headCount * pages.headDimension >= 1 << 15 {
             pool.forEach(tasks.count) { write(tasks[$0].new, tasks[$0].rows, behind: tasks[$0].first) }
         } else {
@@ -182,19 +189,12 @@ extension Compute {
         for row in rows {
             let (page, slot) = (first + row).quotientAndRemainder(dividingBy: KeyValuePages.pageRowCount)
             for head in 0..<pages.headCount {
-                let source = row * new.rowStride + head * new.headStride
+                let source = row * new.rows.rowStride + head * new.rows.headStride
                 write?(
-                    new.keys + source, new.values + source, pages.headDimension, slot,
+                    new.rows.keys + source, new.rows.values + source, pages.headDimension, slot,
                     pages.keys(page: page, head: head), pages.values(page: page, head: head))
             }
         }
-    }
-
-    /// How keys and values of pictures are held: as integers where quantised weights make them, for which activations are
-    /// rounded to bytes, far more coarsely.
-    package func storage(ofPicturesProjectedBy layer: Linear, headDimension: Int) -> KeyValuePages.Storage {
-        let isInteger = backend == .own && layer.weight.elementType.isQuantized
-        return isInteger && KeyValuePages.integersFit(headDimension) ? .int16 : .f32
     }
 }
 

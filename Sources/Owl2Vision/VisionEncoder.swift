@@ -32,20 +32,16 @@ struct VisionAttention: Sendable {
         let heads = configuration.attentionHeadCount, dimension = configuration.headDimension
         let rows = configuration.rowCount
         let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
-        let storage = compute.storage(ofPicturesProjectedBy: queryKeyValue, headDimension: dimension)
-        let new = (0..<x.rowCount / rows).map { image in
+        let pictures = (0..<x.rowCount / rows).map { image in
             let first = fused.row(image * rows)
-            return NewKeyValues(
-                pages: KeyValuePages(headCount: heads, headDimension: dimension, storage: storage), rowCount: rows,
-                keys: first + dimension, values: first + 2 * dimension, rowStride: fused.columnCount,
+            return KeyValueRows(
+                count: rows, keys: first + dimension, values: first + 2 * dimension, rowStride: fused.columnCount,
                 headStride: 3 * dimension)
         }
-        compute.append(new)
-        let groups = new.enumerated().map { image, new in
-            AttentionGroup(
-                rows: image * rows..<(image + 1) * rows, pages: new.pages, visibleKeys: rows, keysPerRow: 0)
-        }
-        dense.add(compute.attention(fused, headCount: heads, headStride: 3 * dimension, groups: groups), to: y)
+        let attended = compute.attention(
+            fused, headCount: heads, headDimension: dimension, headStride: 3 * dimension, toPictures: pictures,
+            projectedBy: queryKeyValue)
+        dense.add(attended, to: y)
     }
 }
 

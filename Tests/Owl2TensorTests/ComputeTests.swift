@@ -143,11 +143,11 @@ import Testing
                     rows: 0..<size.rows, pages: pages, visibleKeys: size.keys, keysPerRow: size.keysPerRow)
             ])
         let absolute: [KeyValuePages.Storage: Float] = [.f32: 2e-6, .f16: 4e-3, .q8_0: 4e-2, .int16: 2e-3]
-        expectClose(found.values, formula(q, k, v, size), absolute: absolute[storage] ?? 0, relative: 1e-5)
+        expectClose(found.values, Self.formula(q, k, v, size), absolute: absolute[storage] ?? 0, relative: 1e-5)
     }
 
     /// softmax(q k^T / sqrt d) v in Double, one element after another.
-    private func formula(_ q: Matrix, _ k: Matrix, _ v: Matrix, _ size: AttentionCase) -> [Float] {
+    static func formula(_ q: Matrix, _ k: Matrix, _ v: Matrix, _ size: AttentionCase) -> [Float] {
         var result: [Float] = []
         for row in 0..<size.rows {
             let visible = size.keys + row * size.keysPerRow
@@ -173,8 +173,10 @@ import Testing
     private func append(_ k: Matrix, _ v: Matrix, rows: Range<Int>, to pages: KeyValuePages, _ compute: Compute) {
         compute.append([
             NewKeyValues(
-                pages: pages, rowCount: rows.count, keys: k.row(rows.lowerBound), values: v.row(rows.lowerBound),
-                rowStride: k.columnCount, headStride: pages.headDimension)
+                pages: pages,
+                rows: KeyValueRows(
+                    count: rows.count, keys: k.row(rows.lowerBound), values: v.row(rows.lowerBound),
+                    rowStride: k.columnCount, headStride: pages.headDimension))
         ])
     }
 
@@ -222,8 +224,10 @@ import Testing
         let new = lengths.map { length in
             defer { first += length }
             return NewKeyValues(
-                pages: KeyValuePages(headCount: headCount, headDimension: dimension, storage: .f32), rowCount: length,
-                keys: k.row(first), values: v.row(first), rowStride: k.columnCount, headStride: dimension)
+                pages: KeyValuePages(headCount: headCount, headDimension: dimension, storage: .f32),
+                rows: KeyValueRows(
+                    count: length, keys: k.row(first), values: v.row(first), rowStride: k.columnCount,
+                    headStride: dimension))
         }
         compute.append(new)
         #expect(new.map { $0.pages.count } == lengths)
