@@ -88,7 +88,8 @@ INLINE void store_part(part_rows rows, size_t i, size_t part, size_t column, __m
     _mm512_store_si512(rows.first + part * rows.part_bytes + i * rows.row_bytes + column * 2, pairs);
 }
 
-// The products of 32 rows with two blocks of columns, of `steps` steps each: 2 x 2 tiles into sums, whose rows are `stride` apart.
+// The products of 32 rows with two blocks of columns, of `steps` steps each: 2 x 2 tiles into sums, whose rows are `stride`
+// apart.
 INLINE void multiply(size_t parts, part_rows left, const char *right, size_t steps, float *sums, size_t stride) {
     const char *second = right + steps * parts * TILE_BYTES;
     _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);

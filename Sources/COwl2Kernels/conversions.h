@@ -1,6 +1,7 @@
 // Scalar conversions of stored elements, by bits.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 static inline float owl2_float_from_bits(uint32_t bits) {
@@ -35,4 +36,20 @@ static inline uint16_t owl2_half_from_float(float f) {
         return sign | (uint16_t)(bits - 0x3f000000);
     }
     return sign | (uint16_t)((magnitude - 0x38000000 + 0xfff + (magnitude >> 13 & 1)) >> 13);
+}
+
+// Rounded likewise, numbers below 2^-126 to zero.
+static inline uint16_t owl2_bfloat16_from_float(float f) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &f, sizeof bits);
+    uint32_t magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
+    if (magnitude < 0x00800000) return bits >> 16 & 0x8000;
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+// Part `number` of a float in parts of bfloat16 (owl2_tile_kernels.h).
+static inline uint16_t owl2_bfloat16_part(float f, size_t number) {
+    for (; number > 0; number--) f -= owl2_float_from_bfloat16(owl2_bfloat16_from_float(f));
+    return owl2_bfloat16_from_float(f);
 }

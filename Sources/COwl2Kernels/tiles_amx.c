@@ -20,7 +20,7 @@ extern const owl2_kernels owl2_kernels_avx512vnni;
 
 #include "parts_amx.inc"
 
-enum { PANELS = 2, WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS };
+enum { WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS };
 
 // Steps of a chunk: whole blocks of weights, and few kilobytes of two panels where sums take long to add up.
 enum { MOST_STEPS = 32 };
@@ -51,11 +51,12 @@ INLINE __m512 from_shorts(owl2_type type, __m256i shorts) {
 // Weights of a step, of which the row has `have` or more, as widened.
 INLINE numbers_of_step weights_at(owl2_type type, const char *w, size_t have) {
     const __mmask32 mask = have >= 32 ? ~0u : (1u << have) - 1;
+    const __mmask16 first_mask = (__mmask16)mask, last_mask = (__mmask16)(mask >> 16);
     if (type == OWL2_F32)
-        return (numbers_of_step){_mm512_maskz_loadu_ps((__mmask16)mask, w), _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), w + 64)};
+        return (numbers_of_step){_mm512_maskz_loadu_ps(first_mask, w), _mm512_maskz_loadu_ps(last_mask, w + 64)};
     if (type == OWL2_F16 || type == OWL2_BF16)
-        return (numbers_of_step){from_shorts(type, _mm256_maskz_loadu_epi16((__mmask16)mask, w)),
-                                 from_shorts(type, _mm256_maskz_loadu_epi16((__mmask16)(mask >> 16), w + 32))};
+        return (numbers_of_step){from_shorts(type, _mm256_maskz_loadu_epi16(first_mask, w)),
+                                 from_shorts(type, _mm256_maskz_loadu_epi16(last_mask, w + 32))};
     uint16_t half;
     __builtin_memcpy(&half, w, sizeof half);
     // not _cvtsh_ss, which waits for whatever was in its register before
@@ -92,29 +93,29 @@ INLINE void pack_panel(owl2_type type, const char *w, size_t row_bytes, size_t r
 
 // ---------------------------------------------------------------- products
 
-// One or two panels and one or two blocks, some steps of both.
+// Two panels and two blocks of rows, some steps of them. Where there is only one, it stands for both.
 typedef struct {
-    const char *panels, *rows;
-    size_t panel_bytes, block_bytes, steps;
+    const char *panels[2], *blocks[2];
+    size_t steps;
 } operands;
 
-// Adds products to the sums of panel p and block b in tile 2 p + b.
-INLINE void multiply(owl2_type type, size_t panels, size_t blocks, const operands *o) {
+// Adds the products of panel p and block b to tile 2 p + b.
+INLINE void multiply(owl2_type type, operands o) {
     const size_t weight_parts = owl2_weight_parts(type), row_parts = owl2_row_parts(type);
-    const char *w = o->panels, *x = o->rows;
-    for (size_t step = 0; step < o->steps; step++, x += row_parts * TILE_BYTES)
+    size_t w = 0, x = 0;
+    for (size_t step = 0; step < o.steps; step++, x += row_parts * TILE_BYTES)
 #pragma unroll
         for (size_t a = 0; a < weight_parts; a++, w += TILE_BYTES) {
-            _tile_loadd(WEIGHTS, w, 64);
-            if (panels == 2) _tile_loadd(WEIGHTS + 1, w + o->panel_bytes, 64);
+            _tile_loadd(WEIGHTS, o.panels[0] + w, 64);
+            _tile_loadd(WEIGHTS + 1, o.panels[1] + w, 64);
 #pragma unroll
             for (size_t b = 0; a + b < row_parts; b++) {
-                _tile_loadd(ROWS, x + b * TILE_BYTES, 64);
-                if (blocks == 2) _tile_loadd(ROWS + 1, x + b * TILE_BYTES + o->block_bytes, 64);
+                _tile_loadd(ROWS, o.blocks[0] + x + b * TILE_BYTES, 64);
+                _tile_loadd(ROWS + 1, o.blocks[1] + x + b * TILE_BYTES, 64);
                 _tile_dpbf16ps(0, WEIGHTS, ROWS);
-                if (blocks == 2) _tile_dpbf16ps(1, WEIGHTS, ROWS + 1);
-                if (panels == 2) _tile_dpbf16ps(2, WEIGHTS + 1, ROWS);
-                if (panels == 2 && blocks == 2) _tile_dpbf16ps(3, WEIGHTS + 1, ROWS + 1);
+                _tile_dpbf16ps(1, WEIGHTS, ROWS + 1);
+                _tile_dpbf16ps(2, WEIGHTS + 1, ROWS);
+                _tile_dpbf16ps(3, WEIGHTS + 1, ROWS + 1);
             }
         }
 }
@@ -132,7 +133,8 @@ INLINE void store_sums(tile_sums sums[4]) {
 }
 
 // Stores the sums of up to 16 outputs by rows.
-static __attribute__((noinline)) void store(tile_sums sums, size_t rows, size_t outputs, const float *bias, float *y, size_t y_stride) {
+static __attribute__((noinline)) void store(tile_sums sums, size_t rows, size_t outputs, const float *bias, float *y,
+                                            size_t y_stride) {
     const __mmask16 mask = (__mmask16)((1u << outputs) - 1);
     const __m512 biases = bias ? _mm512_maskz_loadu_ps(mask, bias) : _mm512_setzero_ps();
     __m512 v[16];
@@ -144,48 +146,46 @@ static __attribute__((noinline)) void store(tile_sums sums, size_t rows, size_t 
         if (i < rows) _mm512_mask_storeu_ps(y + i * y_stride, mask, _mm512_add_ps(v[i], biases));
 }
 
-// Bytes of a step's and part's tiles of two panels.
+// Bytes of a panel for a chunk.
 INLINE size_t panel_bytes(owl2_type type) { return steps_of_chunk(type) * owl2_weight_parts(type) * TILE_BYTES; }
 
-// Four tiles of sums for each two panels and two blocks.
+// Two panels, and four tiles of sums for each two of them and two blocks.
 static size_t working_bytes(owl2_type type, size_t m, size_t n, size_t k) {
     const size_t pairs = steps_of(k) > steps_of_chunk(type) ? (n + 31) / 32 * ((m + 31) / 32) : 1;
-    return PANELS * panel_bytes(type) + pairs * 4 * sizeof(tile_sums);
+    return 2 * panel_bytes(type) + pairs * 4 * sizeof(tile_sums);
 }
+
+INLINE size_t at_most_16(size_t n) { return n < 16 ? n : 16; }
 
 INLINE void product_of(owl2_type type, const char *rows, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
                        size_t y_stride, char *working) {
-    const size_t steps = steps_of(k), at_once = steps_of_chunk(type), pairs_of_blocks = (m + 31) / 32;
-    const size_t row_bytes = owl2_bytes_of_elements(type, k), bytes_of_step = owl2_row_parts(type) * TILE_BYTES;
+    const size_t steps = steps_of(k), at_once = steps_of_chunk(type), row_bytes = owl2_bytes_of_elements(type, k);
+    const size_t bytes_of_step = owl2_row_parts(type) * TILE_BYTES, block_bytes = steps * bytes_of_step;
     const owl2_tile_shapes shapes = owl2_tile_shapes_of(64, 16);
     _tile_loadconfig(&shapes);
     for (size_t first = 0; first < steps; first += at_once) {
         const size_t last = first + at_once < steps ? first + at_once : steps, column = first * OWL2_STEP;
         const size_t columns = (last * OWL2_STEP < k ? last * OWL2_STEP : k) - column;
-        operands o = {working, NULL, panel_bytes(type), steps * bytes_of_step, last - first};
+        tile_sums *sums = (tile_sums *)(working + 2 * panel_bytes(type));
         for (size_t j = 0; j < n; j += 32) {
-            const size_t outputs = n - j < 32 ? n - j : 32, panels = (outputs + 15) / 16;
+            const char *from = w + j * row_bytes + owl2_bytes_of_elements(type, column);
+            const size_t panels = n - j > 16 ? 2 : 1;
             for (size_t p = 0; p < panels; p++)
-                pack_panel(type, w + (j + 16 * p) * row_bytes + owl2_bytes_of_elements(type, column), row_bytes,
-                           outputs - 16 * p < 16 ? outputs - 16 * p : 16, columns, 32 * row_bytes, working + p * o.panel_bytes);
-            tile_sums *sums = (tile_sums *)(working + PANELS * o.panel_bytes);
-            if (steps > at_once) sums += j / 32 * pairs_of_blocks * 4;
+                pack_panel(type, from + 16 * p * row_bytes, row_bytes, at_most_16(n - j - 16 * p), columns, 32 * row_bytes,
+                           working + p * panel_bytes(type));
             for (size_t i = 0; i < m; i += 32) {
-                const size_t left = m - i < 32 ? m - i : 32, blocks = (left + 15) / 16;
-                o.rows = rows + i / 16 * o.block_bytes + first * bytes_of_step;
+                const char *block = rows + i / 16 * block_bytes + first * bytes_of_step;
+                const size_t blocks = m - i > 16 ? 2 : 1;
                 if (first == 0) begin_sums();
                 else load_sums(sums);
-                if (panels == 2 && blocks == 2) multiply(type, 2, 2, &o);
-                else if (panels == 2) multiply(type, 2, 1, &o);
-                else if (blocks == 2) multiply(type, 1, 2, &o);
-                else multiply(type, 1, 1, &o);
+                multiply(type, (operands){{working, working + (panels - 1) * panel_bytes(type)},
+                                          {block, block + (blocks - 1) * block_bytes},
+                                          last - first});
                 store_sums(sums);
-                if (last == steps)
-                    for (size_t p = 0; p < panels; p++)
-                        for (size_t b = 0; b < blocks; b++)
-                            store(sums[2 * p + b], left - 16 * b < 16 ? left - 16 * b : 16,
-                                  outputs - 16 * p < 16 ? outputs - 16 * p : 16, bias ? bias + j + 16 * p : NULL,
-                                  y + (i + 16 * b) * y_stride + j + 16 * p, y_stride);
+                for (size_t t = 0; t < 4 && last == steps; t++)
+                    if (t / 2 < panels && t % 2 < blocks)
+                        store(sums[t], at_most_16(m - i - t % 2 * 16), at_most_16(n - j - t / 2 * 16),
+                              bias ? bias + j + t / 2 * 16 : NULL, y + (i + t % 2 * 16) * y_stride + j + t / 2 * 16, y_stride);
                 if (steps > at_once) sums += 4;
             }
         }

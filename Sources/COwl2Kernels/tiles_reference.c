@@ -9,20 +9,6 @@ static size_t steps_of(size_t k) { return (k + OWL2_STEP - 1) / OWL2_STEP; }
 
 static float without_subnormals(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 
-// Rounded to the nearest, of two equally near the even one.
-static uint16_t bfloat16_of(float x) {
-    uint32_t bits;
-    x = without_subnormals(x);
-    __builtin_memcpy(&bits, &x, sizeof bits);
-    if (isnan(x)) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static uint16_t part_of(float x, size_t number) {
-    for (; number > 0; number--) x -= owl2_float_from_bfloat16(bfloat16_of(x));
-    return bfloat16_of(x);
-}
-
 static size_t prepared_bytes(owl2_type type, size_t m, size_t k) {
     return (m + OWL2_BLOCK_ROWS - 1) / OWL2_BLOCK_ROWS * steps_of(k) * owl2_row_parts(type) * sizeof(uint16_t[16][16][2]);
 }
@@ -34,7 +20,7 @@ static void prepare(owl2_type type, const float *x, size_t x_stride, size_t m, s
             for (size_t column = 0; column < OWL2_STEP; column++)
                 for (size_t i = 0; i < m; i++) {
                     const size_t at = step * OWL2_STEP + column;
-                    tile[column / 2][i][column % 2] = at < k ? part_of(x[i * x_stride + at], part) : 0;
+                    tile[column / 2][i][column % 2] = at < k ? owl2_bfloat16_part(x[i * x_stride + at], part) : 0;
                 }
 }
 
@@ -46,9 +32,11 @@ static size_t working_bytes(owl2_type type, size_t m, size_t n, size_t k) {
 static void widen_row(owl2_type type, const char *w, size_t k, float *y) {
     if (type >= OWL2_Q8_0) owl2_widen_blocks(type, w, k, y);
     for (size_t i = 0; type < OWL2_Q8_0 && i < k; i++) {
-        uint16_t half;
+        uint16_t half = 0;
         if (type == OWL2_F32) __builtin_memcpy(y + i, w + 4 * i, 4);
-        else __builtin_memcpy(&half, w + 2 * i, 2), y[i] = type == OWL2_F16 ? owl2_float_from_half(half) : owl2_float_from_bfloat16(half);
+        else __builtin_memcpy(&half, w + 2 * i, 2);
+        if (type == OWL2_F16) y[i] = owl2_float_from_half(half);
+        if (type == OWL2_BF16) y[i] = owl2_float_from_bfloat16(half);
     }
 }
 
@@ -61,7 +49,7 @@ static float sum_of(owl2_type type, const uint16_t (*tiles)[16][2], size_t i, co
                 float odd_and_even[2] = {0, 0};
                 for (size_t column = 0; column < OWL2_STEP; column++) {
                     const size_t at = step * OWL2_STEP + column;
-                    const float weight = at < k ? owl2_float_from_bfloat16(part_of(w[at], a)) : 0;
+                    const float weight = at < k ? owl2_float_from_bfloat16(owl2_bfloat16_part(w[at], a)) : 0;
                     const float value = owl2_float_from_bfloat16(tiles[16 * b + column / 2][i][column % 2]);
                     float *to = odd_and_even + column % 2;
                     *to = without_subnormals(fmaf(weight, value, *to));

@@ -24,7 +24,7 @@ public enum InstructionSet: UInt32, Sendable, CaseIterable, CustomStringConverti
     case avx512
     /// AVX-512 with VNNI.
     case avx512VNNI
-    /// AVX-512 with VNNI, and AMX for products of several rows with quantised weights.
+    /// AVX-512 with VNNI, and AMX for products of several rows with quantised weights and for all of pictures.
     case amx
 
     private var tier: owl2_tier { owl2_tier(rawValue) }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Owl2Tensor
 
-/// Attention to pictures: with tiles of bfloat16 where this machine has them, and without.
+/// Attention to pictures: with tiles of bfloat16 where this machine has them, with their naive twin, and without.
 @Suite struct PictureAttentionTests {
     struct Case: CustomTestStringConvertible {
         let pictures, rows, heads, dimension, keys: Int
@@ -72,37 +72,48 @@ import Testing
         }
     }
 
-    static func computes() throws -> [Compute] {
+    static func computes() throws -> [(name: String, compute: Compute)] {
         let compute = try Compute(threadCount: 3)
-        return [compute, compute.forPictures]
+        let naive = Compute(compute, tileKernels: nil, tileAttention: owl2_tile_attention_reference)
+        return [("none", compute), ("naive", naive), ("this machine's", compute.forPictures)]
     }
 
     @Test("Attention against its formula", arguments: cases, [ElementType.float32, .q8_0])
     func formula(size: Case, type: ElementType) throws {
         let rows = Rows(size, seed: 41), expected = rows.expected
-        for compute in try Self.computes() {
+        for (name, compute) in try Self.computes() {
             expectClose(
                 rows.attention(compute, type).values, expected, absolute: type.isQuantized ? 1.6e-2 : 6e-6,
-                relative: 1e-5, "tiles: \(compute.tileAttention != nil)")
+                relative: 1e-5, name)
         }
+    }
+
+    @Test(
+        "Tiles give what their naive twin gives, but for powers that are rounded another way",
+        .enabled(if: !TileKernelTests.sets.isEmpty, TileKernelTests.thisMachine),
+        arguments: cases, [ElementType.float32, .q8_0])
+    func twin(size: Case, type: ElementType) throws {
+        let rows = Rows(size, seed: 44)
+        let found = try Self.computes().suffix(2).map { rows.attention($0.compute, type).values }
+        expectClose(found[1], found[0], absolute: type.isQuantized ? 3e-3 : 4e-6, relative: 1e-5)
     }
 
     @Test("A picture's attention does not depend on the pictures beside it", arguments: [ElementType.float32, .q8_0])
     func independence(type: ElementType) throws {
         let all = Rows(Case(pictures: 2, rows: 70, heads: 2, dimension: 32, keys: 70), seed: 42)
-        for compute in try Self.computes() {
+        for (name, compute) in try Self.computes() {
             let together = all.attention(compute, type)
             let alone = Rows(all, picture: 1).attention(compute, type)
-            for row in 0..<70 { #expect(alone[row: row] == together[row: 70 + row]) }
+            for row in 0..<70 { #expect(alone[row: row] == together[row: 70 + row], "\(name), row \(row)") }
         }
     }
 
     @Test("A key that is not finite makes every row NaN", arguments: [ElementType.float32, .q8_0])
     func notFinite(type: ElementType) throws {
-        for compute in try Self.computes() {
+        for (name, compute) in try Self.computes() {
             let rows = Rows(Case(pictures: 1, rows: 40, heads: 1, dimension: 32, keys: 50), seed: 43)
             rows.fused.row(30)[35] = .nan
-            #expect(rows.attention(compute, type).values.allSatisfy { $0.isNaN })
+            #expect(rows.attention(compute, type).values.allSatisfy { $0.isNaN }, "\(name)")
         }
     }
 }

@@ -36,3 +36,6 @@ typedef struct {
 
 // The table of an instruction set, or NULL if it has no tiles of bfloat16 or this machine lacks it.
 const owl2_tile_attention *owl2_tile_attention_for(owl2_tier tier);
+
+// The naive twin: the same formula in plain loops.
+extern const owl2_tile_attention owl2_tile_attention_reference;
