@@ -21,6 +21,7 @@ public struct Linear: Sendable {
         compute.product(x, weight, bias: bias)
     }
 
+    /// The same of rows that are in the form of this layer's input.
     package func callAsFunction(_ x: ProductInput) -> Matrix {
         compute.product(x, weight, bias: bias) { _, _, _, _ in }
     }
@@ -33,13 +34,13 @@ public struct Linear: Sendable {
         guard let kernels = next.compute.tileKernels else {
             return next.input(compute.product(x, weight, bias: bias, then: activate))
         }
-        let tiles = TileRows(
-            rowCount: x.rowCount, columnCount: weight.rowCount, for: next.weight.elementType, kernels)
+        let type = next.weight.elementType
+        let tiles = TileRows(rowCount: x.rowCount, columnCount: weight.rowCount, for: type, kernels)
         compute.withProduct(x, weight, bias: bias) { rows, columns, outputs, stride in
             activate(rows, columns, outputs, stride)
             tiles.prepare(rows: rows, columns: columns, outputs, stride: stride)
         }
-        return ProductInput(rowCount: x.rowCount, columnCount: weight.rowCount, operand: tiles)
+        return ProductInput(rowCount: x.rowCount, columnCount: weight.rowCount, weightType: type, operand: tiles)
     }
 
     /// A matrix as this layer's input.
@@ -51,6 +52,7 @@ public struct Linear: Sendable {
         add(input(x), to: y)
     }
 
+    /// The same of rows that are in the form of this layer's input.
     package func add(_ x: ProductInput, to y: Matrix) {
         precondition(x.rowCount == y.rowCount && weight.rowCount == y.columnCount)
         compute.withProduct(x, weight, bias: bias) { rows, columns, outputs, stride in

@@ -52,6 +52,7 @@ extension Compute {
         _ x: ProductInput, _ weight: WeightMatrix, _ bias: [Float]?, into y: Matrix?, _ then: ProductEnding
     ) {
         precondition(x.columnCount == weight.columnCount, "\(x.columnCount) columns for \(weight.columnCount) inputs")
+        precondition(x.weightType == weight.elementType, "input for \(x.weightType), weights of \(weight.elementType)")
         precondition(bias == nil || bias?.count == weight.rowCount)
         guard x.rowCount > 0, weight.rowCount > 0 else { return }
         let operand = x.operand

@@ -1,12 +1,13 @@
 import COwl2Kernels
 
-/// Activations in the form in which products with some weights read them. Products with weights of the same storage type can
-/// share it.
+/// Activations in the form in which products with weights of a storage type read them.
 package struct ProductInput {
     /// The number of rows.
     package let rowCount: Int
     /// The number of columns: a weight's inputs.
     package let columnCount: Int
+    /// How the weights are stored.
+    let weightType: ElementType
     let operand: any ProductOperand
 }
 
@@ -53,6 +54,6 @@ extension Compute {
         } else {
             operand = floats()
         }
-        return ProductInput(rowCount: rowCount, columnCount: columnCount, operand: operand)
+        return ProductInput(rowCount: rowCount, columnCount: columnCount, weightType: type, operand: operand)
     }
 }
