@@ -6,34 +6,26 @@
 
 #include "owl2_tile_attention.h"
 #include "owl2_tile_kernels.h"
-#include "tiles.h"
 
 #define TARGET "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma,f16c,amx-tile,amx-bf16"
 #pragma clang attribute push(__attribute__((target(TARGET))), apply_to = function)
 #define INLINE static inline __attribute__((always_inline))
 
-#include "transpose_512.inc"
-
 #include "parts_amx.inc"
 
-enum { LEFT = OWL2_FIRST_TILE_OF_WEIGHTS, RIGHT = OWL2_FIRST_TILE_OF_ROWS };
-
-INLINE size_t score_parts(owl2_precision precision) { return precision == OWL2_EXACT ? 3 : 2; }
-INLINE size_t value_parts(owl2_precision precision) { return precision == OWL2_EXACT ? 3 : 1; }
-
 // Keys, or columns, in whole steps; what is missing is zeros.
-INLINE size_t padded(size_t n) { return steps_of(n) * OWL2_STEP; }
+INLINE size_t padded(size_t n) { return owl2_steps(n) * OWL2_STEP; }
 
 // ---------------------------------------------------------------- keys and values
 
 // For every block of 16 keys, step of columns and part a tile.
 INLINE size_t key_bytes(owl2_precision precision, size_t n, size_t columns) {
-    return padded(n) / 16 * steps_of(columns) * score_parts(precision) * TILE_BYTES;
+    return padded(n) / 16 * owl2_steps(columns) * owl2_score_parts(precision) * TILE_BYTES;
 }
 
 // For every block of 16 columns, step of keys and part a tile.
 INLINE size_t value_bytes(owl2_precision precision, size_t n, size_t columns) {
-    return padded(columns) / 16 * steps_of(n) * value_parts(precision) * TILE_BYTES;
+    return padded(columns) / 16 * owl2_steps(n) * owl2_value_parts(precision) * TILE_BYTES;
 }
 
 static size_t prepared_bytes(owl2_precision precision, size_t n, size_t columns) {
@@ -41,8 +33,8 @@ static size_t prepared_bytes(owl2_precision precision, size_t n, size_t columns)
 }
 
 // The next part of 16 columns of two rows, as pairs.
-INLINE __m512i take_part_of_pair(__m512 *first, __m512 *second) {
-    const __m512i part = take_part(first, second), swapped = _mm512_shuffle_i64x2(part, part, 0x4e);
+INLINE __m512i take_part_of_pair(numbers_of_step *both) {
+    const __m512i part = take_part(both), swapped = _mm512_shuffle_i64x2(part, part, 0x4e);
     const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(part));
     return _mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(swapped)), 16));
 }
@@ -50,31 +42,32 @@ INLINE __m512i take_part_of_pair(__m512 *first, __m512 *second) {
 INLINE void prepare_values(size_t parts, const float *values, size_t stride, size_t n, size_t columns, char *to) {
     for (size_t column = 0; column < padded(columns); column += 16) {
         const size_t have = columns > column ? columns - column : 0;
-        for (size_t step = 0; step < steps_of(n); step++, to += parts * TILE_BYTES)
+        for (size_t step = 0; step < owl2_steps(n); step++, to += parts * TILE_BYTES)
             for (size_t pair = 0; pair < 16; pair++) {
                 const size_t key = step * OWL2_STEP + 2 * pair;
                 const float *row = values + key * stride + column;
-                __m512 first = numbers(row, key < n ? have : 0), second = numbers(row + stride, key + 1 < n ? have : 0);
+                numbers_of_step both = {_mm512_maskz_loadu_ps(first_lanes(key < n ? have : 0), row),
+                                        _mm512_maskz_loadu_ps(first_lanes(key + 1 < n ? have : 0), row + stride)};
                 for (size_t part = 0; part < parts; part++)
-                    _mm512_store_si512(to + part * TILE_BYTES + pair * 64, take_part_of_pair(&first, &second));
+                    _mm512_store_si512(to + part * TILE_BYTES + pair * 64, take_part_of_pair(&both));
             }
     }
 }
 
 static void prepare(owl2_precision precision, const float *keys, const float *values, size_t stride, size_t n, size_t columns,
                     void *head) {
-    const size_t bytes = steps_of(columns) * score_parts(precision) * TILE_BYTES;
+    const size_t bytes = owl2_steps(columns) * owl2_score_parts(precision) * TILE_BYTES;
     for (size_t key = 0; key < padded(n); key += 16) {  // blocks behind the last key repeat it
         const size_t from = key < n ? key : n - 1;
-        prepare_rows(score_parts(precision), keys + from * stride, stride, n - from < 16 ? n - from : 16, columns,
+        prepare_rows(owl2_score_parts(precision), keys + from * stride, stride, n - from < 16 ? n - from : 16, columns,
                      (char *)head + key / 16 * bytes);
     }
-    prepare_values(value_parts(precision), values, stride, n, columns, (char *)head + key_bytes(precision, n, columns));
+    prepare_values(owl2_value_parts(precision), values, stride, n, columns, (char *)head + key_bytes(precision, n, columns));
 }
 
 // ---------------------------------------------------------------- products
 
-// Rows of parts of bfloat16: part p of row i stands `rows * row_bytes * p + row_bytes * i` behind the first.
+// Rows of parts of bfloat16: part p of row i stands `part_bytes * p + row_bytes * i` behind the first.
 typedef struct {
     char *first;
     size_t row_bytes, part_bytes;
@@ -84,31 +77,16 @@ INLINE part_rows rows_at(char *first, size_t columns) {
     return (part_rows){first, columns * 2, OWL2_QUERY_ROWS * columns * 2};
 }
 
-INLINE void store_part(part_rows rows, size_t i, size_t part, size_t column, __m512i pairs) {
-    _mm512_store_si512(rows.first + part * rows.part_bytes + i * rows.row_bytes + column * 2, pairs);
+INLINE void store_parts(part_rows rows, size_t i, size_t column, numbers_of_step x, size_t parts) {
+    char *to = rows.first + i * rows.row_bytes + column * 2;
+    for (size_t part = 0; part < parts; part++) _mm512_store_si512(to + part * rows.part_bytes, take_part(&x));
 }
 
-// The products of 32 rows with two blocks of columns, of `steps` steps each: 2 x 2 tiles into sums, whose rows are `stride`
-// apart.
-INLINE void multiply(size_t parts, part_rows left, const char *right, size_t steps, float *sums, size_t stride) {
-    const char *second = right + steps * parts * TILE_BYTES;
-    _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3);
-    for (size_t step = 0; step < steps; step++)
-#pragma unroll
-        for (size_t a = 0; a < parts; a++) {
-            const char *row = left.first + a * left.part_bytes + step * OWL2_STEP * 2;
-            _tile_loadd(LEFT, row, left.row_bytes);
-            _tile_loadd(LEFT + 1, row + 16 * left.row_bytes, left.row_bytes);
-#pragma unroll
-            for (size_t b = 0; a + b < parts; b++) {
-                _tile_loadd(RIGHT, right + (step * parts + b) * TILE_BYTES, 64);
-                _tile_loadd(RIGHT + 1, second + (step * parts + b) * TILE_BYTES, 64);
-                _tile_dpbf16ps(0, LEFT, RIGHT);
-                _tile_dpbf16ps(1, LEFT, RIGHT + 1);
-                _tile_dpbf16ps(2, LEFT + 1, RIGHT);
-                _tile_dpbf16ps(3, LEFT + 1, RIGHT + 1);
-            }
-        }
+// The products of 32 rows with two blocks of columns, of `steps` steps each, as sums whose rows are `stride` apart.
+INLINE void multiply_rows(size_t parts, part_rows left, const char *right, size_t steps, float *sums, size_t stride) {
+    begin_sums();
+    multiply((two_tiles){{left.first, left.first + 16 * left.row_bytes}, left.row_bytes, left.part_bytes, OWL2_STEP * 2}, parts,
+             tiles_in_order(right, right + steps * parts * TILE_BYTES, parts), parts, steps);
     _tile_stored(0, sums, stride * 4), _tile_stored(1, sums + 16, stride * 4);
     _tile_stored(2, sums + 16 * stride, stride * 4), _tile_stored(3, sums + 16 * stride + 16, stride * 4);
 }
@@ -136,9 +114,8 @@ INLINE float most_of(const float *x, size_t n) {
     for (size_t i = 0; i < n; i += 64)
 #pragma unroll
         for (size_t j = 0; j < 4; j++) {
-            const size_t at = i + 16 * j, have = at < n ? n - at : 0;
-            const __mmask16 mask = (__mmask16)(have >= 16 ? 0xffff : (1u << have) - 1);
-            most[j] = _mm512_max_ps(_mm512_mask_loadu_ps(least, mask, x + at), most[j]);
+            const size_t at = i + 16 * j;
+            most[j] = _mm512_max_ps(_mm512_mask_loadu_ps(least, first_lanes(at < n ? n - at : 0), x + at), most[j]);
         }
     return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_max_ps(most[0], most[1]), _mm512_max_ps(most[2], most[3])));
 }
@@ -148,17 +125,15 @@ INLINE float powers_of(owl2_precision precision, const float *x, size_t n, float
     const __m512 times = _mm512_set1_ps(factor), less = _mm512_set1_ps(-most_of(x, n) * factor);
     __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     for (size_t column = 0; column < n; column += OWL2_STEP) {
-        __m512 both[2];
+        __m512 some[2];
 #pragma unroll
         for (size_t j = 0; j < 2; j++) {
-            const size_t at = column + 16 * j, have = at < n ? n - at : 0;
-            const __mmask16 mask = (__mmask16)(have >= 16 ? 0xffff : (1u << have) - 1);
+            const size_t at = column + 16 * j;
             const __m512 power = power_of_two(precision, _mm512_fmadd_ps(_mm512_loadu_ps(x + at), times, less));
-            both[j] = _mm512_maskz_mov_ps(mask, power);
-            sums[j] = _mm512_add_ps(sums[j], both[j]);
+            some[j] = _mm512_maskz_mov_ps(first_lanes(at < n ? n - at : 0), power);
+            sums[j] = _mm512_add_ps(sums[j], some[j]);
         }
-        for (size_t part = 0; part < value_parts(precision); part++)
-            store_part(powers, i, part, column, take_part(&both[0], &both[1]));
+        store_parts(powers, i, column, (numbers_of_step){some[0], some[1]}, owl2_value_parts(precision));
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
 }
@@ -175,8 +150,8 @@ typedef struct {
 INLINE places places_in(void *working, owl2_precision precision, size_t n, size_t columns) {
     char *at = working;
     places p;
-    p.queries = rows_at(at, padded(columns)), at += score_parts(precision) * p.queries.part_bytes;
-    p.powers = rows_at(at, padded(n)), at += value_parts(precision) * p.powers.part_bytes;
+    p.queries = rows_at(at, padded(columns)), at += owl2_score_parts(precision) * p.queries.part_bytes;
+    p.powers = rows_at(at, padded(n)), at += owl2_value_parts(precision) * p.powers.part_bytes;
     p.scores = (float *)at, at += OWL2_QUERY_ROWS * padded(n) * sizeof(float);
     p.results = (float *)at, at += OWL2_QUERY_ROWS * padded(columns) * sizeof(float);
     p.bytes = (size_t)(at - (char *)working);
@@ -192,25 +167,22 @@ INLINE void attend_some(owl2_precision precision, const float *queries, size_t s
                         size_t columns, float *y, size_t y_stride, places at) {
     const size_t width = padded(n), inner = padded(columns);
     for (size_t i = 0; i < m; i++)
-        for (size_t column = 0; column < inner; column += OWL2_STEP) {
-            const float *x = queries + i * stride + column;
-            const size_t have = columns - column, more = have > 16 ? have - 16 : 0;
-            __m512 low = numbers(x, have), high = numbers(x + 16, more);
-            for (size_t part = 0; part < score_parts(precision); part++)
-                store_part(at.queries, i, part, column, take_part(&low, &high));
-        }
-    const size_t block_bytes = steps_of(columns) * score_parts(precision) * TILE_BYTES;
+        for (size_t column = 0; column < columns; column += OWL2_STEP)
+            store_parts(at.queries, i, column, numbers_at(queries + i * stride + column, columns - column),
+                        owl2_score_parts(precision));
+    const size_t key_steps = owl2_steps(columns), block_bytes = key_steps * owl2_score_parts(precision) * TILE_BYTES;
     for (size_t key = 0; key < width; key += 32)
-        multiply(score_parts(precision), at.queries, head + key / 16 * block_bytes, steps_of(columns), at.scores + key, width);
+        multiply_rows(owl2_score_parts(precision), at.queries, head + key / 16 * block_bytes, key_steps, at.scores + key, width);
 
     float sums[OWL2_QUERY_ROWS];
     const float factor = 1.44269504f / __builtin_sqrtf((float)columns);
     for (size_t i = 0; i < m; i++) sums[i] = powers_of(precision, at.scores + i * width, n, factor, at.powers, i);
 
     const char *values = head + key_bytes(precision, n, columns);
-    const size_t column_bytes = steps_of(n) * value_parts(precision) * TILE_BYTES;
+    const size_t value_steps = owl2_steps(n), column_bytes = value_steps * owl2_value_parts(precision) * TILE_BYTES;
     for (size_t column = 0; column < inner; column += 32)
-        multiply(value_parts(precision), at.powers, values + column / 16 * column_bytes, steps_of(n), at.results + column, inner);
+        multiply_rows(owl2_value_parts(precision), at.powers, values + column / 16 * column_bytes, value_steps,
+                      at.results + column, inner);
     for (size_t i = 0; i < m; i++)
         for (size_t column = 0; column < columns; column++)
             y[i * y_stride + column] = at.results[i * inner + column] / sums[i];

@@ -1,14 +1,9 @@
 // The naive twin of attention by tiles of bfloat16: the formula of owl2_tile_attention.h in plain loops and double precision,
 // with every number rounded to the sum of its parts.
 #include <math.h>
-#include <stdlib.h>
 
 #include "conversions.h"
 #include "owl2_tile_attention.h"
-
-// The parts of queries and keys, and of powers and values.
-static size_t score_parts(owl2_precision precision) { return precision == OWL2_EXACT ? 3 : 2; }
-static size_t value_parts(owl2_precision precision) { return precision == OWL2_EXACT ? 3 : 1; }
 
 static float sum_of_parts(float x, size_t parts) {
     float sum = 0;
@@ -27,8 +22,8 @@ static void prepare(owl2_precision precision, const float *keys, const float *va
     float *to = head;
     for (size_t j = 0; j < n; j++)
         for (size_t column = 0; column < columns; column++, to++) {
-            *to = sum_of_parts(keys[j * stride + column], score_parts(precision));
-            to[n * columns] = sum_of_parts(values[j * stride + column], value_parts(precision));
+            *to = sum_of_parts(keys[j * stride + column], owl2_score_parts(precision));
+            to[n * columns] = sum_of_parts(values[j * stride + column], owl2_value_parts(precision));
         }
 }
 
@@ -46,7 +41,7 @@ static void attend(owl2_precision precision, const float *queries, size_t stride
         for (size_t j = 0; j < n; j++) {
             powers[j] = 0;
             for (size_t column = 0; column < columns; column++) {
-                const float query = sum_of_parts(queries[i * stride + column], score_parts(precision));
+                const float query = sum_of_parts(queries[i * stride + column], owl2_score_parts(precision));
                 powers[j] += (double)query * keys[j * columns + column] / sqrt((double)columns);
             }
             if (powers[j] > most) most = powers[j];
@@ -54,7 +49,7 @@ static void attend(owl2_precision precision, const float *queries, size_t stride
         for (size_t j = 0; j < n; j++) {
             powers[j] = exp(powers[j] - most);
             sum += powers[j];
-            powers[j] = sum_of_parts((float)powers[j], value_parts(precision));
+            powers[j] = sum_of_parts((float)powers[j], owl2_value_parts(precision));
         }
         for (size_t column = 0; column < columns; column++) {
             double result = 0;

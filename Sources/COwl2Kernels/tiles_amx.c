@@ -8,7 +8,6 @@
 
 #include "blocks.h"
 #include "owl2_tile_kernels.h"
-#include "tiles.h"
 
 extern const owl2_kernels owl2_kernels_avx512vnni;
 
@@ -16,11 +15,7 @@ extern const owl2_kernels owl2_kernels_avx512vnni;
 #pragma clang attribute push(__attribute__((target(TARGET))), apply_to = function)
 #define INLINE static inline __attribute__((always_inline))
 
-#include "transpose_512.inc"
-
 #include "parts_amx.inc"
-
-enum { WEIGHTS = OWL2_FIRST_TILE_OF_WEIGHTS, ROWS = OWL2_FIRST_TILE_OF_ROWS };
 
 // Steps of a chunk: whole blocks of weights, and few kilobytes of two panels where sums take long to add up.
 enum { MOST_STEPS = 32 };
@@ -29,34 +24,24 @@ INLINE size_t steps_of_chunk(owl2_type type) { return owl2_row_parts(type) == 1 
 // ---------------------------------------------------------------- operands
 
 static size_t prepared_bytes(owl2_type type, size_t m, size_t k) {
-    return blocks_of(m) * steps_of(k) * owl2_row_parts(type) * TILE_BYTES;
+    return (m + OWL2_BLOCK_ROWS - 1) / OWL2_BLOCK_ROWS * owl2_steps(k) * owl2_row_parts(type) * TILE_BYTES;
 }
 
 static void prepare(owl2_type type, const float *x, size_t x_stride, size_t m, size_t k, void *block) {
     prepare_rows(owl2_row_parts(type), x, x_stride, m, k, block);
 }
 
-// 32 numbers of a row.
-typedef struct {
-    __m512 low, high;
-} numbers_of_step;
-
 INLINE __m512 from_bytes(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }
-
-INLINE __m512 from_shorts(owl2_type type, __m256i shorts) {
-    if (type == OWL2_F16) return _mm512_cvtph_ps(shorts);
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(shorts), 16));
-}
 
 // Weights of a step, of which the row has `have` or more, as widened.
 INLINE numbers_of_step weights_at(owl2_type type, const char *w, size_t have) {
-    const __mmask32 mask = have >= 32 ? ~0u : (1u << have) - 1;
-    const __mmask16 first_mask = (__mmask16)mask, last_mask = (__mmask16)(mask >> 16);
-    if (type == OWL2_F32)
-        return (numbers_of_step){_mm512_maskz_loadu_ps(first_mask, w), _mm512_maskz_loadu_ps(last_mask, w + 64)};
-    if (type == OWL2_F16 || type == OWL2_BF16)
-        return (numbers_of_step){from_shorts(type, _mm256_maskz_loadu_epi16(first_mask, w)),
-                                 from_shorts(type, _mm256_maskz_loadu_epi16(last_mask, w + 32))};
+    if (type == OWL2_F32) return numbers_at((const float *)w, have);
+    if (type == OWL2_F16 || type == OWL2_BF16) {
+        const __m256i low = _mm256_maskz_loadu_epi16(first_lanes(have), w);
+        const __m256i high = _mm256_maskz_loadu_epi16(first_lanes(have > 16 ? have - 16 : 0), w + 32);
+        if (type == OWL2_F16) return (numbers_of_step){_mm512_cvtph_ps(low), _mm512_cvtph_ps(high)};
+        return (numbers_of_step){from_bfloat16(low), from_bfloat16(high)};
+    }
     uint16_t half;
     __builtin_memcpy(&half, w, sizeof half);
     // not _cvtsh_ss, which waits for whatever was in its register before
@@ -86,43 +71,14 @@ INLINE void pack_panel(owl2_type type, const char *w, size_t row_bytes, size_t r
         for (size_t column = 0; column < columns; column += OWL2_STEP) {
             numbers_of_step x = is_large ? weights_at(OWL2_F32, (const char *)(widened + column), OWL2_STEP)
                                          : weights_at(type, row + owl2_bytes_of_elements(type, column), columns - column);
-            for (size_t part = 0; part < parts; part++, to += TILE_BYTES) _mm512_store_si512(to, take_part(&x.low, &x.high));
+            for (size_t part = 0; part < parts; part++, to += TILE_BYTES) _mm512_store_si512(to, take_part(&x));
         }
     }
 }
 
 // ---------------------------------------------------------------- products
 
-// Two panels and two blocks of rows, some steps of them. Where there is only one, it stands for both.
-typedef struct {
-    const char *panels[2], *blocks[2];
-    size_t steps;
-} operands;
-
-// Adds the products of panel p and block b to tile 2 p + b.
-INLINE void multiply(owl2_type type, operands o) {
-    const size_t weight_parts = owl2_weight_parts(type), row_parts = owl2_row_parts(type);
-    size_t w = 0, x = 0;
-    for (size_t step = 0; step < o.steps; step++, x += row_parts * TILE_BYTES)
-#pragma unroll
-        for (size_t a = 0; a < weight_parts; a++, w += TILE_BYTES) {
-            _tile_loadd(WEIGHTS, o.panels[0] + w, 64);
-            _tile_loadd(WEIGHTS + 1, o.panels[1] + w, 64);
-#pragma unroll
-            for (size_t b = 0; a + b < row_parts; b++) {
-                _tile_loadd(ROWS, o.blocks[0] + x + b * TILE_BYTES, 64);
-                _tile_loadd(ROWS + 1, o.blocks[1] + x + b * TILE_BYTES, 64);
-                _tile_dpbf16ps(0, WEIGHTS, ROWS);
-                _tile_dpbf16ps(1, WEIGHTS, ROWS + 1);
-                _tile_dpbf16ps(2, WEIGHTS + 1, ROWS);
-                _tile_dpbf16ps(3, WEIGHTS + 1, ROWS + 1);
-            }
-        }
-}
-
 typedef float tile_sums[16][16];
-
-INLINE void begin_sums(void) { _tile_zero(0), _tile_zero(1), _tile_zero(2), _tile_zero(3); }
 
 INLINE void load_sums(tile_sums sums[4]) {
     _tile_loadd(0, sums[0], 64), _tile_loadd(1, sums[1], 64), _tile_loadd(2, sums[2], 64), _tile_loadd(3, sums[3], 64);
@@ -151,7 +107,7 @@ INLINE size_t panel_bytes(owl2_type type) { return steps_of_chunk(type) * owl2_w
 
 // Two panels, and four tiles of sums for each two of them and two blocks.
 static size_t working_bytes(owl2_type type, size_t m, size_t n, size_t k) {
-    const size_t pairs = steps_of(k) > steps_of_chunk(type) ? (n + 31) / 32 * ((m + 31) / 32) : 1;
+    const size_t pairs = owl2_steps(k) > steps_of_chunk(type) ? (n + 31) / 32 * ((m + 31) / 32) : 1;
     return 2 * panel_bytes(type) + pairs * 4 * sizeof(tile_sums);
 }
 
@@ -159,8 +115,9 @@ INLINE size_t at_most_16(size_t n) { return n < 16 ? n : 16; }
 
 INLINE void product_of(owl2_type type, const char *rows, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
                        size_t y_stride, char *working) {
-    const size_t steps = steps_of(k), at_once = steps_of_chunk(type), row_bytes = owl2_bytes_of_elements(type, k);
-    const size_t bytes_of_step = owl2_row_parts(type) * TILE_BYTES, block_bytes = steps * bytes_of_step;
+    const size_t steps = owl2_steps(k), at_once = steps_of_chunk(type), row_bytes = owl2_bytes_of_elements(type, k);
+    const size_t weight_parts = owl2_weight_parts(type), row_parts = owl2_row_parts(type);
+    const size_t bytes_of_step = row_parts * TILE_BYTES, block_bytes = steps * bytes_of_step;
     const owl2_tile_shapes shapes = owl2_tile_shapes_of(64, 16);
     _tile_loadconfig(&shapes);
     for (size_t first = 0; first < steps; first += at_once) {
@@ -178,9 +135,9 @@ INLINE void product_of(owl2_type type, const char *rows, size_t m, const char *w
                 const size_t blocks = m - i > 16 ? 2 : 1;
                 if (first == 0) begin_sums();
                 else load_sums(sums);
-                multiply(type, (operands){{working, working + (panels - 1) * panel_bytes(type)},
-                                          {block, block + (blocks - 1) * block_bytes},
-                                          last - first});
+                // a panel or block that is alone stands for both
+                multiply(tiles_in_order(working, working + (panels - 1) * panel_bytes(type), weight_parts), weight_parts,
+                         tiles_in_order(block, block + (blocks - 1) * block_bytes, row_parts), row_parts, last - first);
                 store_sums(sums);
                 for (size_t t = 0; t < 4 && last == steps; t++)
                     if (t / 2 < panels && t % 2 < blocks)

@@ -5,17 +5,15 @@
 #include "blocks.h"
 #include "owl2_tile_kernels.h"
 
-static size_t steps_of(size_t k) { return (k + OWL2_STEP - 1) / OWL2_STEP; }
-
 static float without_subnormals(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 
 static size_t prepared_bytes(owl2_type type, size_t m, size_t k) {
-    return (m + OWL2_BLOCK_ROWS - 1) / OWL2_BLOCK_ROWS * steps_of(k) * owl2_row_parts(type) * sizeof(uint16_t[16][16][2]);
+    return (m + OWL2_BLOCK_ROWS - 1) / OWL2_BLOCK_ROWS * owl2_steps(k) * owl2_row_parts(type) * sizeof(uint16_t[16][16][2]);
 }
 
 static void prepare(owl2_type type, const float *x, size_t x_stride, size_t m, size_t k, void *block) {
     uint16_t(*tile)[16][2] = block;
-    for (size_t step = 0; step < steps_of(k); step++)
+    for (size_t step = 0; step < owl2_steps(k); step++)
         for (size_t part = 0; part < owl2_row_parts(type); part++, tile += 16)
             for (size_t column = 0; column < OWL2_STEP; column++)
                 for (size_t i = 0; i < m; i++) {
@@ -29,21 +27,10 @@ static size_t working_bytes(owl2_type type, size_t m, size_t n, size_t k) {
     return 0;
 }
 
-static void widen_row(owl2_type type, const char *w, size_t k, float *y) {
-    if (type >= OWL2_Q8_0) owl2_widen_blocks(type, w, k, y);
-    for (size_t i = 0; type < OWL2_Q8_0 && i < k; i++) {
-        uint16_t half = 0;
-        if (type == OWL2_F32) __builtin_memcpy(y + i, w + 4 * i, 4);
-        else __builtin_memcpy(&half, w + 2 * i, 2);
-        if (type == OWL2_F16) y[i] = owl2_float_from_half(half);
-        if (type == OWL2_BF16) y[i] = owl2_float_from_bfloat16(half);
-    }
-}
-
 // One output: tiles have row i, one behind the other.
 static float sum_of(owl2_type type, const uint16_t (*tiles)[16][2], size_t i, const float *w, size_t k) {
     float sum = 0;
-    for (size_t step = 0; step < steps_of(k); step++, tiles += 16 * owl2_row_parts(type))
+    for (size_t step = 0; step < owl2_steps(k); step++, tiles += 16 * owl2_row_parts(type))
         for (size_t a = 0; a < owl2_weight_parts(type); a++)
             for (size_t b = 0; a + b < owl2_row_parts(type); b++) {
                 float odd_and_even[2] = {0, 0};
@@ -64,7 +51,7 @@ static void product(owl2_type type, const void *rows, size_t m, const void *w, s
     (void)working;
     float *widened = malloc(k * sizeof *widened);
     for (size_t j = 0; j < n; j++) {
-        widen_row(type, (const char *)w + j * owl2_bytes_of_elements(type, k), k, widened);
+        owl2_kernels_reference.widen(type, (const char *)w + j * owl2_bytes_of_elements(type, k), k, widened);
         for (size_t i = 0; i < m; i++) {
             const char *block = (const char *)rows + i / OWL2_BLOCK_ROWS * prepared_bytes(type, 1, k);
             y[i * y_stride + j] =

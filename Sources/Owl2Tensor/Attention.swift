@@ -64,23 +64,20 @@ extension Compute {
         // A head's part of rows of queries and of the output stands in one piece while it is used: in the matrices the rows
         // are thousands of elements apart, and would share a few places of the first-level cache.
         let dimension = tile.pages.headDimension, partCount = tile.rows.count * dimension
-        let byteCount = (2 * partCount + work.floatCount) * 4
-        let memory = WorkingMemory.allocate(byteCount: byteCount)
-        defer { WorkingMemory.deallocate(memory, byteCount: byteCount) }
-        let query = memory.bindMemory(to: Float.self, capacity: byteCount / 4)
-        let result = query + partCount
-
-        for row in 0..<tile.rows.count {
-            let source = queries.row(tile.rows.lowerBound + row) + head * headStride
-            (query + row * dimension).update(from: source, count: dimension)
-        }
-        switch tile.pages.storage {
-        case .int16: work.computeInIntegers(query, result, memory: result + partCount, kernels)
-        case .f32, .f16, .q8_0: work.compute(query, result, memory: result + partCount, kernels)
-        }
-        for row in 0..<tile.rows.count {
-            let target = output.row(tile.rows.lowerBound + row) + head * dimension
-            target.update(from: result + row * dimension, count: dimension)
+        WorkingMemory.withFloats(count: 2 * partCount + work.floatCount) { query in
+            let result = query + partCount
+            for row in 0..<tile.rows.count {
+                let source = queries.row(tile.rows.lowerBound + row) + head * headStride
+                (query + row * dimension).update(from: source, count: dimension)
+            }
+            switch tile.pages.storage {
+            case .int16: work.computeInIntegers(query, result, memory: result + partCount, kernels)
+            case .f32, .f16, .q8_0: work.compute(query, result, memory: result + partCount, kernels)
+            }
+            for row in 0..<tile.rows.count {
+                let target = output.row(tile.rows.lowerBound + row) + head * dimension
+                target.update(from: result + row * dimension, count: dimension)
+            }
         }
     }
 }

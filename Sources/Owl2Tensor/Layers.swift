@@ -23,7 +23,7 @@ public struct Linear: Sendable {
 
     /// The same of rows that are in the form of this layer's input.
     package func callAsFunction(_ x: ProductInput) -> Matrix {
-        compute.product(x, weight, bias: bias) { _, _, _, _ in }
+        compute.product(x, weight, bias: bias)
     }
 
     /// `activation(x W^T + b)` as input of another layer.

@@ -30,12 +30,12 @@ extension Compute {
     ///   - bias: Nothing, or one number per output.
     /// - Returns: `[rows, outputs]`.
     public func product(_ x: Matrix, _ weight: WeightMatrix, bias: [Float]? = nil) -> Matrix {
-        product(input(x, for: weight), weight, bias: bias) { _, _, _, _ in }
+        product(input(x, for: weight), weight, bias: bias)
     }
 
     /// The same, followed by `then` for some outputs at a time, while they are in a cache.
     package func product(
-        _ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, then: ProductEnding
+        _ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, then: ProductEnding = { _, _, _, _ in }
     ) -> Matrix {
         let y = Matrix(uninitializedRows: x.rowCount, columns: weight.rowCount)
         multiply(x, weight, bias, into: y, then)

@@ -39,12 +39,11 @@ final class WorkingMemory: Sendable {
         return body(memory)
     }
 
-    /// The same for some floats.
+    /// Runs `body` with memory for some floats.
     static func withFloats<Result>(count: Int, _ body: (UnsafeMutablePointer<Float>) -> Result) -> Result {
-        with(byteCount: max(1, count) * MemoryLayout<Float>.stride) { memory in
-            guard let memory else { preconditionFailure("no memory for \(count) floats") }
-            return body(memory.bindMemory(to: Float.self, capacity: max(1, count)))
-        }
+        let byteCount = count * MemoryLayout<Float>.stride, memory = allocate(byteCount: byteCount)
+        defer { deallocate(memory, byteCount: byteCount) }
+        return body(memory.bindMemory(to: Float.self, capacity: max(1, count)))
     }
 
     /// Gives memory back that was allocated with the same size.

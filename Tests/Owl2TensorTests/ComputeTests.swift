@@ -20,9 +20,7 @@ import Testing
         let compute = try Compute(threadCount: 3)
         let x = numbers.matrix(1100, 64), bias = numbers.array(40)
         let size = BlockKernelTests.Size(rows: 1100, outputs: 40, inputs: 64)
-        let weight =
-            type.isQuantized
-            ? BlockKernelTests.weights(&numbers, size, type) : numbers.weights(size.outputs, size.inputs, type)
+        let weight = TileKernelTests.weights(&numbers, size, type)
         let all = compute.product(x, weight, bias: bias)
         for row in [0, 549, 550, 1099] {
             #expect(compute.product(x.gathering([row]), weight, bias: bias).values == all[row: row])

@@ -13,6 +13,10 @@
 
 typedef enum { OWL2_ROUNDED = 0, OWL2_EXACT = 1 } owl2_precision;
 
+// The parts of queries and keys, and of powers and values.
+static inline size_t owl2_score_parts(owl2_precision precision) { return precision == OWL2_EXACT ? 3 : 2; }
+static inline size_t owl2_value_parts(owl2_precision precision) { return precision == OWL2_EXACT ? 3 : 1; }
+
 // Query rows that are computed together: rows beside each other should come in multiples of it.
 enum { OWL2_QUERY_ROWS = 32 };
 

@@ -21,6 +21,9 @@
 // Columns of a step, and rows of a tile.
 enum { OWL2_STEP = 32, OWL2_BLOCK_ROWS = 16 };
 
+// The number of steps of k columns.
+static inline size_t owl2_steps(size_t k) { return (k + OWL2_STEP - 1) / OWL2_STEP; }
+
 // The parts of a weight and of an activation beside it.
 static inline size_t owl2_weight_parts(owl2_type type) {
     return type == OWL2_F32 ? 3 : type == OWL2_F16 ? 2 : 1;
