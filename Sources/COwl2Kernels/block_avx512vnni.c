@@ -3,7 +3,7 @@
 //
 // A vector has 16 lanes of 32 bits and a stretch 16 groups: lane g belongs to group g and to partial sum g throughout. Step
 // d of 8 multiplies bytes 4 d ... 4 d + 3 of every group. Prepared rows hold their bytes in this order, q[stretch][d][g][4];
-// blocks of weights are brought into it in registers, for one row of activations or for a tile of them.
+// blocks of weights are brought into it in registers, where they meet a few rows of activations, or in a panel for many.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -21,9 +21,10 @@ typedef __m512 vf;
 #include "stretch_512.inc"
 #include "sum_each.inc"
 
-// Rows of activations and of weights that meet in a tile, whose sums stay in the first-level cache; bytes of activations that
-// stay in the second; how far ahead a single row's weights are fetched from memory and into the first cache.
-enum { TILE_OUTPUTS = LANES, BLOCK_BYTES = 512 << 10, FAR_AHEAD = 6144, NEAR_AHEAD = 2048 };
+// Rows of weights whose sums are kept and folded together; how many of them meet rows of activations at once, at most; from
+// how many rows of activations on a panel pays; how far ahead a single row's weights are fetched from memory and into the
+// first cache.
+enum { OUTPUTS = LANES, MOST_AT_ONCE = 4, MANY_ROWS = 24, FAR_AHEAD = 6144, NEAR_AHEAD = 2048 };
 
 static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
     const size_t g = column % 512 / OWL2_GROUP, e = column % OWL2_GROUP;
@@ -61,10 +62,10 @@ INLINE void begin_sums(owl2_type type, const prepared_stretch *x, __m512i sum[2]
     }
 }
 
-// The integer sums of both halves of a stretch's groups for one or two rows of activations with one or two rows of weights. The
-// more sums there are in turn, the less each addition waits for the one before.
-INLINE void stretch_sums(owl2_type type, const size_t x_rows, const prepared_stretch *x, const size_t w_rows, const stretch *w,
-                         __m512i sum[][2][2]) {
+// The integer sums of a stretch's groups for some rows of activations with some rows of weights, in one chain of additions or
+// in two, one for each half of the groups. The more chains there are, the less each addition waits for the one before.
+INLINE void stretch_sums(owl2_type type, const size_t chains, const size_t x_rows, const prepared_stretch *x,
+                         const size_t w_rows, const stretch *w, __m512i sum[][MOST_AT_ONCE][2]) {
 #pragma unroll
     for (size_t i = 0; i < x_rows; i++)
 #pragma unroll
@@ -72,14 +73,16 @@ INLINE void stretch_sums(owl2_type type, const size_t x_rows, const prepared_str
 #pragma unroll
     for (size_t step = 0; step < 4; step++)
 #pragma unroll
-        for (size_t i = 0; i < x_rows; i++)
+        for (size_t half = 0; half < 2; half++) {
+            const size_t d = 4 * half + step, chain = chains == 2 ? half : 0;
 #pragma unroll
-            for (size_t half = 0; half < 2; half++) {
-                const size_t d = 4 * half + step;
+            for (size_t i = 0; i < x_rows; i++) {
                 const __m512i four = _mm512_load_si512(x[i].q + 64 * d);
 #pragma unroll
-                for (size_t j = 0; j < w_rows; j++) sum[i][j][half] = _mm512_dpbusd_epi32(sum[i][j][half], w[j].v[d], four);
+                for (size_t j = 0; j < w_rows; j++)
+                    sum[i][j][chain] = _mm512_dpbusd_epi32(sum[i][j][chain], w[j].v[d], four);
             }
+        }
 }
 
 // Adds the sums of both halves of a stretch to the partial sums.
@@ -107,16 +110,16 @@ INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2]
 INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_stretch *x, __m512 partial) {
     stretch weights;
     load_stretch(type, w, &weights);
-    __m512i sum[1][2][2];
-    stretch_sums(type, 1, x, 1, &weights, sum);
+    __m512i sum[1][MOST_AT_ONCE][2];
+    stretch_sums(type, 2, 1, x, 1, &weights, sum);
     return add_stretch(type, &weights, sum[0][0], x, partial);
 }
 
 // Adds one stretch of two weight rows to the partial sums of one or two rows of activations, or sets them if it is the first.
 INLINE void square_stretch(owl2_type type, const stretch weights[2], const size_t x_rows, const prepared_stretch *x,
                            const int first, __m512 *partial0, __m512 *partial1) {
-    __m512i sum[2][2][2];
-    stretch_sums(type, x_rows, x, 2, weights, sum);
+    __m512i sum[2][MOST_AT_ONCE][2];
+    stretch_sums(type, 2, x_rows, x, 2, weights, sum);
 #pragma unroll
     for (size_t i = 0; i < x_rows; i++) {
         partial0[i] = add_stretch(type, weights, sum[i][0], x + i, first ? _mm512_setzero_ps() : partial0[i]);
@@ -159,20 +162,38 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
     }
 }
 
-// A tile of outputs: m rows of activations with n rows of weights, at most OWL2_TILE_ROWS and TILE_OUTPUTS. The weights that
-// stand `ahead` bytes further are fetched from memory meanwhile, and the next two rows' into the first cache.
-INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
-                 float *y, size_t y_stride, size_t ahead) {
-    __m512 partial[TILE_OUTPUTS][OWL2_TILE_ROWS + 1];  // one more keeps them out of each other's place in the cache
-    for (size_t j = n; j < TILE_OUTPUTS; j++)
+// Where the partial sums of the first row and output stand, and how many vectors further the next row's and output's.
+typedef struct {
+    const __m512 *first;
+    size_t row, output;
+} partial_sums;
+
+// The outputs of m rows and n rows of weights.
+INLINE void store_outputs(const partial_sums partial, size_t m, size_t n, const float *bias, float *y, size_t y_stride) {
+    const __mmask16 outputs = (__mmask16)((1u << n) - 1);
+    const __m512 biases = bias ? _mm512_maskz_loadu_ps(outputs, bias) : _mm512_setzero_ps();
+    for (size_t i = 0; i < m; i++) {
+        __m512 sums[OUTPUTS];
+#pragma unroll
+        for (size_t j = 0; j < OUTPUTS; j++) sums[j] = partial.first[i * partial.row + j * partial.output];
+        _mm512_mask_storeu_ps(y + i * y_stride, outputs, _mm512_add_ps(sum_each(sums), biases));
+    }
+}
+
+// Fewer than MANY_ROWS rows of activations with at most OUTPUTS rows of weights. The weights that come after these are fetched
+// from memory meanwhile, and the next two rows' into the first cache.
+INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
+                     float *y, size_t y_stride) {
+    __m512 partial[OUTPUTS][MANY_ROWS + 1];  // one more keeps them out of each other's place in the cache
+    for (size_t j = n; j < OUTPUTS; j++)
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
     const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
     const size_t stretches = k / 512;
-    const size_t row_bytes = stretches * bytes + rest;
+    const size_t row_bytes = stretches * bytes + rest, ahead = OUTPUTS * row_bytes;
     for (size_t s = 0; s < stretches + (rest > 0); s++, w += bytes)
         for (size_t j = 0; j < n; j += 2) {
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
-            for (size_t line = 0; ahead && line < (s < stretches ? bytes : rest); line += 64) {
+            for (size_t line = 0; line < (s < stretches ? bytes : rest); line += 64) {
                 _mm_prefetch(w0 + ahead + line, _MM_HINT_T1);
                 _mm_prefetch(w1 + ahead + line, _MM_HINT_T1);
                 _mm_prefetch(w0 + 2 * row_bytes + line, _MM_HINT_T0);
@@ -186,19 +207,25 @@ INLINE void tile(owl2_type type, const prepared_stretch *x, size_t m, const char
             if (s == 0) pair_stretch(type, w0, w1, x, m, 1, partial[j], partial[j + 1]);
             else pair_stretch(type, w0, w1, x + s * m, m, 0, partial[j], partial[j + 1]);
         }
-    const __mmask16 outputs = (__mmask16)((1u << n) - 1);
-    const __m512 biases = bias ? _mm512_maskz_loadu_ps(outputs, bias) : _mm512_setzero_ps();
-    for (size_t i = 0; i < m; i++) {
-        __m512 sums[TILE_OUTPUTS];
-#pragma unroll
-        for (size_t j = 0; j < TILE_OUTPUTS; j++) sums[j] = partial[j][i];
-        _mm512_mask_storeu_ps(y + i * y_stride, outputs, _mm512_add_ps(sum_each(sums), biases));
-    }
+    store_outputs((partial_sums){partial[0], 1, MANY_ROWS + 1}, m, n, bias, y, y_stride);
 }
 
-#include "product_in_tiles.inc"
+#include "panel_512.inc"
+
+static size_t working_bytes(size_t m, size_t k) { return m < MANY_ROWS ? 0 : working_bytes_of_many(m, k); }
+
+INLINE void product_of(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
+                       float *y, size_t y_stride, void *working) {
+    if (m == 1) return one_row(type, x, w, n, k, bias, y);
+    if (m >= MANY_ROWS) return many_rows(type, x, m, w, n, k, bias, y, y_stride, working);
+    for (size_t j = 0; j < n; j += OUTPUTS)
+        few_rows(type, x, m, w + j * owl2_bytes_of_groups(type, k / OWL2_GROUP), n - j < OUTPUTS ? n - j : OUTPUTS, k,
+                 bias ? bias + j : NULL, y + j, y_stride);
+}
+
+#include "product_by_type.inc"
 
 const owl2_block_kernels owl2_block_kernels_avx512vnni = {
-    "AVX-512 VNNI", place, prepare, owl2_no_working_bytes, product};
+    "AVX-512 VNNI", place, prepare, working_bytes, product};
 #pragma clang attribute pop
 #endif
