@@ -78,9 +78,16 @@ extension Compute {
                         rows: rows, weight, outputs: outputs, bias.map { $0 + first }, target, stride: stride)
                     then(rows, outputs, target, stride)
                 }
-                if let y { return multiply(into: y.row(firstRow) + first, stride: y.columnCount) }
-                WorkingMemory.withFloats(count: rows.count * outputs.count) {
-                    multiply(into: $0, stride: outputs.count)
+                if let y, rows.count == 1 || !operand.collectsOutputs {
+                    return multiply(into: y.row(firstRow) + first, stride: y.columnCount)
+                }
+                WorkingMemory.withFloats(count: rows.count * outputs.count) { memory in
+                    multiply(into: memory, stride: outputs.count)
+                    guard let y else { return }
+                    for row in rows {
+                        (y.row(row) + first).update(
+                            from: memory + (row - firstRow) * outputs.count, count: outputs.count)
+                    }
                 }
             }
         }

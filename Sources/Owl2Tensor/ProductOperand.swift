@@ -7,6 +7,9 @@ protocol ProductOperand {
     var mostRowsPerBlock: Int { get }
     /// Blocks of rows are whole tiles.
     var rowsPerTile: Int { get }
+    /// Whether a task's outputs are collected before they go to a large matrix. Where a kernel stores a few of every row in turn,
+    /// each store waits for a line of memory, which costs more than a copy.
+    var collectsOutputs: Bool { get }
 
     /// Outputs of a task; there should be several tasks for every thread.
     func outputsPerTask(_ weight: WeightMatrix, rowCount: Int, threadCount: Int) -> Int
@@ -23,6 +26,7 @@ typealias RowSource = (_ rows: Range<Int>, _ body: (UnsafePointer<Float>) -> Voi
 extension ProductOperand {
     var mostRowsPerBlock: Int { 512 }
     var rowsPerTile: Int { Int(OWL2_TILE_ROWS) }
+    var collectsOutputs: Bool { false }
 
     /// For one row about 256 kB of weights a task; for many rows a few panels, of which the kernel fetches the next while it
     /// multiplies one.
@@ -61,6 +65,8 @@ final class QuantizedRows: ProductOperand, @unchecked Sendable {
     private let rowByteCount: Int
     /// The kernels whose order the bytes have.
     private let kernels: owl2_block_kernels
+
+    var collectsOutputs: Bool { true }
 
     init(rowCount: Int, columnCount: Int, for type: ElementType, _ compute: Compute, _ source: RowSource) {
         let kernels = compute.blockKernels(for: type)
