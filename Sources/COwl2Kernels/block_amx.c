@@ -239,7 +239,9 @@ INLINE void tile(owl2_type type, const operands *o, size_t n, const float *bias,
 }
 
 static size_t working_bytes(size_t m, size_t k) {
-    return rows_of_tile(0, m) < LEAST_ROWS ? 0 : PANELS * (k / OWL2_GROUP) * sizeof(weight_group);
+    const size_t of_few = owl2_block_kernels_avx512vnni.working_bytes(LEAST_ROWS - 1, k);
+    const size_t of_many = rows_of_tile(0, m) < LEAST_ROWS ? 0 : PANELS * (k / OWL2_GROUP) * sizeof(weight_group);
+    return of_few > of_many ? of_few : of_many;
 }
 
 INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, size_t n, size_t k, const float *bias, float *y,
@@ -248,7 +250,7 @@ INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, s
     const size_t few = m % OWL2_TILE_ROWS < LEAST_ROWS ? m % OWL2_TILE_ROWS : 0, many = m - few;
     if (few)
         owl2_block_kernels_avx512vnni.product(type, (const char *)x + many * owl2_prepared_bytes(k), few, w, n, k, bias,
-                                              y + many * y_stride, y_stride, NULL);
+                                              y + many * y_stride, y_stride, working);
     if (!many) return;
     size_t at_once = BLOCK_BYTES / owl2_prepared_bytes(k) / OWL2_TILE_ROWS * OWL2_TILE_ROWS, columns = 0;
     if (at_once < OWL2_TILE_ROWS) at_once = OWL2_TILE_ROWS;
