@@ -64,6 +64,12 @@ static inline owl2_place owl2_place_in_stretch(size_t i, size_t m, size_t k, siz
     return (owl2_place){stretch + byte, stretch + offsetof(prepared_stretch, scale) + column % 512 / OWL2_GROUP * sizeof(float)};
 }
 
+// Rows of k columns, in whole tiles, that take up to so many bytes prepared; but at least `least`.
+static inline size_t owl2_rows_of_block(size_t bytes, size_t k, size_t least) {
+    const size_t rows = bytes / owl2_prepared_bytes(k) / OWL2_TILE_ROWS * OWL2_TILE_ROWS;
+    return rows < least ? least : rows;
+}
+
 // For products that need no memory beside.
 static inline size_t owl2_no_working_bytes(size_t m, size_t k) {
     (void)m, (void)k;
