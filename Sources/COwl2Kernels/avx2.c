@@ -10,6 +10,7 @@
 #define LANES 8
 #define ROWS 3
 #define COLUMNS 4
+#define GEMV_ROWS 4
 #define COMBINE_ROWS 6
 #define COMBINE_VECTORS 2
 #define TIER owl2_kernels_avx2

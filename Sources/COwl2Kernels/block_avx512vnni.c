@@ -10,6 +10,7 @@
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"
+#include "processor.h"
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
                              apply_to = function)
@@ -22,9 +23,9 @@ typedef __m512 vf;
 #include "sum_each.inc"
 
 // Rows of weights whose sums are kept and folded together; how many of them meet rows of activations at once, at most; from
-// how many rows of activations on a panel pays; how far ahead a single row's weights are fetched from memory and into the
-// first cache.
-enum { OUTPUTS = LANES, MOST_AT_ONCE = 4, MANY_ROWS = 24, FAR_AHEAD = 6144, NEAR_AHEAD = 2048 };
+// how many rows of activations on a panel pays; how far ahead a single row's weights are asked for, and Intel's processors
+// from memory and into the first cache.
+enum { OUTPUTS = LANES, MOST_AT_ONCE = 4, MANY_ROWS = 24, AHEAD = 8192, FAR_AHEAD = 6144, NEAR_AHEAD = 2048 };
 
 static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
     const size_t g = column % 512 / OWL2_GROUP, e = column % OWL2_GROUP;
@@ -138,18 +139,24 @@ INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const p
     if (i < m) square_stretch(type, weights, 1, x + i, first, partial0 + i, partial1 + i);
 }
 
+// Asks for the lines of some bytes.
+#define ask_for(bytes, count, cache) \
+    for (size_t line = 0; line < (count); line += 64) _mm_prefetch((bytes) + line, cache)
+
 // One row of activations with n rows of weights.
 INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, size_t n, size_t k, const float *bias,
                     float *y) {
     const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
     const size_t stretches = k / 512;
+    const bool by_levels = owl2_is_intel();
     for (size_t j = 0; j < n; j++) {
         __m512 partial = _mm512_setzero_ps();
         for (size_t s = 0; s < stretches; s++, w += bytes) {
-#pragma unroll
-            for (size_t line = 0; line < bytes; line += 64) {
-                _mm_prefetch(w + FAR_AHEAD + line, _MM_HINT_T1);
-                _mm_prefetch(w + NEAR_AHEAD + line, _MM_HINT_T0);
+            if (by_levels) {
+                ask_for(w + FAR_AHEAD, bytes, _MM_HINT_T1);
+                ask_for(w + NEAR_AHEAD, bytes, _MM_HINT_T0);
+            } else {
+                ask_for(w + AHEAD, bytes, _MM_HINT_T0);
             }
             partial = row_stretch(type, w, x + s, partial);
         }
@@ -180,8 +187,8 @@ INLINE void store_outputs(const partial_sums partial, size_t m, size_t n, const 
     }
 }
 
-// Fewer than MANY_ROWS rows of activations with at most OUTPUTS rows of weights. The weights that come after these are fetched
-// from memory meanwhile, and the next two rows' into the first cache.
+// Fewer than MANY_ROWS rows of activations with at most OUTPUTS rows of weights. The weights that come after these are asked for
+// meanwhile, in the order of memory; of Intel's processors row by row, and the next two rows' once more.
 INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
                      float *y, size_t y_stride) {
     __m512 partial[OUTPUTS][MANY_ROWS + 1];  // one more keeps them out of each other's place in the cache
@@ -190,14 +197,20 @@ INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const 
     const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
     const size_t stretches = k / 512;
     const size_t row_bytes = stretches * bytes + rest, ahead = OUTPUTS * row_bytes;
+    const char *later = w + ahead;
+    const bool by_rows = owl2_is_intel();
     for (size_t s = 0; s < stretches + (rest > 0); s++, w += bytes)
         for (size_t j = 0; j < n; j += 2) {
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
-            for (size_t line = 0; line < (s < stretches ? bytes : rest); line += 64) {
-                _mm_prefetch(w0 + ahead + line, _MM_HINT_T1);
-                _mm_prefetch(w1 + ahead + line, _MM_HINT_T1);
-                _mm_prefetch(w0 + 2 * row_bytes + line, _MM_HINT_T0);
-                _mm_prefetch(w1 + 2 * row_bytes + line, _MM_HINT_T0);
+            const size_t here = s < stretches ? bytes : rest;
+            if (by_rows) {
+                ask_for(w0 + ahead, here, _MM_HINT_T1);
+                ask_for(w1 + ahead, here, _MM_HINT_T1);
+                ask_for(w0 + 2 * row_bytes, here, _MM_HINT_T0);
+                ask_for(w1 + 2 * row_bytes, here, _MM_HINT_T0);
+            } else {
+                ask_for(later, 2 * here, _MM_HINT_T0);
+                later += 2 * here;
             }
             char padded[2][16 * 34];
             if (s == stretches) {
