@@ -8,7 +8,7 @@
 #define LANES 4
 #define ROWS 3
 #define COLUMNS 4
-#define GEMV_ROWS 8
+#define GEMV_ROWS 4
 #define COMBINE_ROWS 3
 #define COMBINE_VECTORS 4
 #define TIER owl2_kernels_baseline
