@@ -18,7 +18,6 @@
 
 #define LANES 16
 typedef __m512 vf;
-#include "quantized_512.inc"
 #include "stretch_512.inc"
 #include "sum_each.inc"
 
@@ -32,19 +31,7 @@ static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
     return owl2_place_in_stretch(i, m, k, column, e / 4 * 64 + g * 4 + e % 4);
 }
 
-static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
-    const prepared_row row = owl2_prepared_row(rows, i, m, k);
-    const size_t groups = k / OWL2_GROUP, padded = owl2_stretches(k) * 16;
-    const float zeros[OWL2_GROUP] = {0};
-    for (size_t group = 0; group < padded; group++) {
-        const quantized_group q = quantized(group < groups ? x + group * OWL2_GROUP : zeros);
-        prepared_stretch *to = row.first + group / 16 * row.step;
-        const size_t g = group % 16;
-        const __m512i step = _mm512_setr_epi32(0, 16, 32, 48, 64, 80, 96, 112, 0, 0, 0, 0, 0, 0, 0, 0);
-        _mm256_i32scatter_epi32(to->q + g * 4, _mm512_castsi512_si256(step), q.bytes, 4);
-        owl2_set_group(to, g, q.most, q.first, q.last);
-    }
-}
+#include "prepare_512.inc"
 
 // Where the sums of the first and of the last halves of a stretch's groups begin: what takes back the weights' offset; and
 // but for Q6_K the bits of OWL2_ABOVE.

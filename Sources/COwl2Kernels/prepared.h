@@ -37,11 +37,12 @@ static inline prepared_row owl2_prepared_row(const void *rows, size_t i, size_t 
 #define OWL2_ABOVE 12582912.0f
 
 // The scale of a group, of its largest magnitude: 22 significant bits, so that its product with OWL2_ABOVE is exact.
+#define OWL2_SCALE_BITS 0xfffffffcu
 static inline float owl2_group_scale(float most) {
     const float scale = most / 127;
     uint32_t bits;
     __builtin_memcpy(&bits, &scale, sizeof bits);
-    return owl2_float_from_bits(bits & ~3u);
+    return owl2_float_from_bits(bits & OWL2_SCALE_BITS);
 }
 
 // Sets what belongs to group g beside its bytes: the scale, of its largest magnitude, and its halves' sums.
