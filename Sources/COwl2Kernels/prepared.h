@@ -36,8 +36,10 @@ static inline prepared_row owl2_prepared_row(const void *rows, size_t i, size_t 
 // (OWL2_ABOVE + sum) * scale - OWL2_ABOVE * scale is one fused operation, exactly rounded, as the second product is exact.
 #define OWL2_ABOVE 12582912.0f
 
-// The scale of a group, of its largest magnitude: 22 significant bits, so that its product with OWL2_ABOVE is exact.
+// The bits that a group's scale keeps: 22 significant ones, so that its product with OWL2_ABOVE is exact.
 #define OWL2_SCALE_BITS 0xfffffffcu
+
+// The scale of a group, of its largest magnitude.
 static inline float owl2_group_scale(float most) {
     const float scale = most / 127;
     uint32_t bits;
