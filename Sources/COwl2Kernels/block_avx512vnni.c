@@ -126,10 +126,6 @@ INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const p
     if (i < m) square_stretch(type, weights, 1, x + i, first, partial0 + i, partial1 + i);
 }
 
-// Asks for the lines of some bytes.
-#define ask_for(bytes, count, cache) \
-    for (size_t line = 0; line < (count); line += 64) _mm_prefetch((bytes) + line, cache)
-
 // One row of activations with n rows of weights.
 INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, size_t n, size_t k, const float *bias,
                     float *y) {
@@ -140,10 +136,10 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
         __m512 partial = _mm512_setzero_ps();
         for (size_t s = 0; s < stretches; s++, w += bytes) {
             if (by_levels) {
-                ask_for(w + FAR_AHEAD, bytes, _MM_HINT_T1);
-                ask_for(w + NEAR_AHEAD, bytes, _MM_HINT_T0);
+                owl2_ask_for(w + FAR_AHEAD, bytes, 0);
+                owl2_ask_for(w + NEAR_AHEAD, bytes, 1);
             } else {
-                ask_for(w + AHEAD, bytes, _MM_HINT_T0);
+                owl2_ask_for(w + AHEAD, bytes, 1);
             }
             partial = row_stretch(type, w, x + s, partial);
         }
@@ -191,12 +187,12 @@ INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const 
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
             const size_t here = s < stretches ? bytes : rest;
             if (by_rows) {
-                ask_for(w0 + ahead, here, _MM_HINT_T1);
-                ask_for(w1 + ahead, here, _MM_HINT_T1);
-                ask_for(w0 + 2 * row_bytes, here, _MM_HINT_T0);
-                ask_for(w1 + 2 * row_bytes, here, _MM_HINT_T0);
+                owl2_ask_for(w0 + ahead, here, 0);
+                owl2_ask_for(w1 + ahead, here, 0);
+                owl2_ask_for(w0 + 2 * row_bytes, here, 1);
+                owl2_ask_for(w1 + 2 * row_bytes, here, 1);
             } else {
-                ask_for(later, 2 * here, _MM_HINT_T0);
+                owl2_ask_for(later, 2 * here, 1);
                 later += 2 * here;
             }
             char padded[2][16 * 34];

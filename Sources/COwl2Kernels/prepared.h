@@ -73,6 +73,14 @@ static inline size_t owl2_rows_of_block(size_t bytes, size_t k, size_t least) {
     return rows < least ? least : rows;
 }
 
+// Asks for the lines of some bytes, into the first-level cache or only into the second one.
+static inline __attribute__((always_inline)) void owl2_ask_for(const char *from, size_t bytes, const int first_level) {
+    for (size_t line = 0; line < bytes; line += 64) {
+        if (first_level) __builtin_prefetch(from + line, 0, 3);
+        else __builtin_prefetch(from + line, 0, 2);
+    }
+}
+
 // For products that need no memory beside.
 static inline size_t owl2_no_working_bytes(size_t m, size_t k) {
     (void)m, (void)k;
