@@ -136,8 +136,7 @@ INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, si
         __m512 partial = _mm512_setzero_ps();
         for (size_t s = 0; s < stretches; s++, w += bytes) {
             if (by_levels) {
-                owl2_ask_for(w + FAR_AHEAD, bytes, 0);
-                owl2_ask_for(w + NEAR_AHEAD, bytes, 1);
+                owl2_ask_for_by_levels(w + FAR_AHEAD, w + NEAR_AHEAD, bytes);
             } else {
                 owl2_ask_for(w + AHEAD, bytes, 1);
             }
@@ -187,10 +186,8 @@ INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const 
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
             const size_t here = s < stretches ? bytes : rest;
             if (by_rows) {
-                owl2_ask_for(w0 + ahead, here, 0);
-                owl2_ask_for(w1 + ahead, here, 0);
-                owl2_ask_for(w0 + 2 * row_bytes, here, 1);
-                owl2_ask_for(w1 + 2 * row_bytes, here, 1);
+                owl2_ask_for_by_levels(w0 + ahead, w0 + 2 * row_bytes, here);
+                owl2_ask_for_by_levels(w1 + ahead, w1 + 2 * row_bytes, here);
             } else {
                 owl2_ask_for(later, 2 * here, 1);
                 later += 2 * here;

@@ -81,6 +81,14 @@ static inline __attribute__((always_inline)) void owl2_ask_for(const char *from,
     }
 }
 
+// Asks for the lines of some bytes at `far` into the second-level cache and of as many at `near` into the first one, in turn.
+static inline __attribute__((always_inline)) void owl2_ask_for_by_levels(const char *far, const char *near, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) {
+        __builtin_prefetch(far + line, 0, 2);
+        __builtin_prefetch(near + line, 0, 3);
+    }
+}
+
 // For products that need no memory beside.
 static inline size_t owl2_no_working_bytes(size_t m, size_t k) {
     (void)m, (void)k;
