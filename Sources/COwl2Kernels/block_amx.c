@@ -109,20 +109,22 @@ INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, s
     size_t columns = 0;
     for (size_t from = 0; from < many; from += at_once) {
         const size_t to = from + at_once < many ? from + at_once : many;
-        for (size_t j = 0; j < n; j += 32) {
-            const size_t outputs = n - j < 32 ? n - j : 32;
+        for (size_t j = 0; j < n; j += SQUARE) {
+            const size_t outputs = n - j < SQUARE ? n - j : SQUARE;
             weight_group *const panels = working;
-            square q = {.panels = {panels, outputs > 16 ? panels + groups : panels}, .groups = groups};
+            square q = {.panels = {panels, outputs > 16 ? panels + groups : panels}, .groups = groups, .n = outputs,
+                        .bias = bias ? bias + j : NULL, .y_stride = y_stride};
             for (size_t p = 0; p * 16 < outputs; p++)
                 pack_panel(type, w + (j + p * 16) * row_bytes, outputs - p * 16 < 16 ? outputs - p * 16 : 16, groups,
-                           32 * row_bytes, panels + p * groups);
-            for (size_t i = from; i < to; i += 32) {
+                           SQUARE * row_bytes, panels + p * groups);
+            for (size_t i = from; i < to; i += SQUARE) {
                 q.blocks[0] = block_of_row(x, i, m, k), q.blocks[1] = block_of_row(x, i + 16, m, k);
                 if (q.blocks[1].columns != columns) {
                     const owl2_tile_shapes shapes = owl2_tile_shapes_of(OWL2_GROUP, columns = q.blocks[1].columns);
                     _tile_loadconfig(&shapes);
                 }
-                multiply_square(type, &q, (outputs_of_square){outputs, bias ? bias + j : 0, y + i * y_stride + j, y_stride});
+                q.y = y + i * y_stride + j;
+                multiply_square(type, &q);
             }
         }
     }

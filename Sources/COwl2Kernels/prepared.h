@@ -85,8 +85,8 @@ static inline __attribute__((always_inline)) void owl2_ask_for(const char *from,
 // Intel's processors are slower if all of one place come before those of the other.
 static inline __attribute__((always_inline)) void owl2_ask_for_by_levels(const char *far, const char *near, size_t bytes) {
     for (size_t line = 0; line < bytes; line += 64) {
-        __builtin_prefetch(far + line, 0, 2);
-        __builtin_prefetch(near + line, 0, 3);
+        owl2_ask_for(far + line, 1, 0);
+        owl2_ask_for(near + line, 1, 1);
     }
 }
 

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OWL2_TILES_OF_SUMS = 4, OWL2_FIRST_TILE_OF_WEIGHTS = 4, OWL2_FIRST_TILE_OF_ROWS = 6 };
+enum { OWL2_FIRST_TILE_OF_WEIGHTS = 4, OWL2_FIRST_TILE_OF_ROWS = 6 };
 
 // As ldtilecfg takes them.
 typedef struct {
