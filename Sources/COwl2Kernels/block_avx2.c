@@ -7,6 +7,7 @@
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"
+#include "processor.h"
 
 #define BLOCK_TABLE owl2_block_kernels_avx2
 #define TABLE_NAME "AVX2"

@@ -22,9 +22,8 @@ typedef __m512 vf;
 #include "sum_each.inc"
 
 // Rows of weights whose sums are kept and folded together; how many of them meet rows of activations at once, at most; from
-// how many rows of activations on a panel pays; how far ahead a single row's weights are asked for, and Intel's processors
-// from memory and into the first cache.
-enum { OUTPUTS = LANES, MOST_AT_ONCE = 4, MANY_ROWS = 24, AHEAD = 8192, FAR_AHEAD = 6144, NEAR_AHEAD = 2048 };
+// how many rows of activations on a panel pays.
+enum { OUTPUTS = LANES, MOST_AT_ONCE = 4, MANY_ROWS = 24 };
 
 static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
     const size_t g = column % 512 / OWL2_GROUP, e = column % OWL2_GROUP;
@@ -94,15 +93,6 @@ INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2]
     return partial;
 }
 
-// Adds one stretch of a weight row to the partial sums of one row of activations.
-INLINE __m512 row_stretch(owl2_type type, const char *w, const prepared_stretch *x, __m512 partial) {
-    stretch weights;
-    load_stretch(type, w, &weights);
-    __m512i sum[1][MOST_AT_ONCE][2];
-    stretch_sums(type, 2, 1, x, 1, &weights, sum);
-    return add_stretch(type, &weights, sum[0][0], x, partial);
-}
-
 // Adds one stretch of two weight rows to the partial sums of one or two rows of activations, or sets them if it is the first.
 INLINE void square_stretch(owl2_type type, const stretch weights[2], const size_t x_rows, const prepared_stretch *x,
                            const int first, __m512 *partial0, __m512 *partial1) {
@@ -126,30 +116,19 @@ INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const p
     if (i < m) square_stretch(type, weights, 1, x + i, first, partial0 + i, partial1 + i);
 }
 
-// One row of activations with n rows of weights.
-INLINE void one_row(owl2_type type, const prepared_stretch *x, const char *w, size_t n, size_t k, const float *bias,
-                    float *y) {
-    const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
-    const size_t stretches = k / 512;
-    const bool by_levels = owl2_is_intel();
-    for (size_t j = 0; j < n; j++) {
-        __m512 partial = _mm512_setzero_ps();
-        for (size_t s = 0; s < stretches; s++, w += bytes) {
-            if (by_levels) {
-                owl2_ask_for_by_levels(w + FAR_AHEAD, w + NEAR_AHEAD, bytes);
-            } else {
-                owl2_ask_for(w + AHEAD, bytes, 1);
-            }
-            partial = row_stretch(type, w, x + s, partial);
-        }
-        if (rest) {
-            char padded[16 * 34];
-            partial = row_stretch(type, owl2_with_zeros_behind(w, rest, padded, bytes), x + stretches, partial);
-            w += rest;
-        }
-        y[j] = sum_lanes(partial) + (bias ? bias[j] : 0);
-    }
+typedef __m512 row_sums_of_one;
+
+INLINE row_sums_of_one with_stretch(owl2_type type, const char *w, const prepared_stretch *x, row_sums_of_one partial) {
+    stretch weights;
+    load_stretch(type, w, &weights);
+    __m512i sum[1][MOST_AT_ONCE][2];
+    stretch_sums(type, 2, 1, x, 1, &weights, sum);
+    return add_stretch(type, &weights, sum[0][0], x, partial);
 }
+
+INLINE float sum_of(row_sums_of_one partial) { return sum_lanes(partial); }
+
+#include "one_row.inc"
 
 // Where the partial sums of the first row and output stand, and how many vectors further the next row's and output's.
 typedef struct {

@@ -5,6 +5,7 @@
 #include "blocks.h"
 #include "owl2_block_kernels.h"
 #include "prepared.h"
+#include "processor.h"
 
 #define BLOCK_TABLE owl2_block_kernels_avxvnni
 #define TABLE_NAME "AVX-VNNI"

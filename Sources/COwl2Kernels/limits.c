@@ -1,5 +1,6 @@
 // The loops of owl2_limits.h for every instruction set.
 #include "owl2_limits.h"
+#include "processor.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

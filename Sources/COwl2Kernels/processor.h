@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 
-// Intel's bring weights sooner when those of several rows are asked for side by side; others follow one stream, in the order of
+// Intel's bring weights sooner when several rows are read and asked for side by side; others follow one stream, in the order of
 // memory.
 bool owl2_is_intel(void);
 

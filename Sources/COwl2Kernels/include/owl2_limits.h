@@ -13,7 +13,7 @@ typedef struct {
     // The same with Float32, fused where the processor has that.
     double (*float32)(size_t rounds);
 
-    // Reads n bytes in order, a multiple of 512, and returns a number that depends on all of them.
+    // Reads n bytes, a multiple of 512, in the way that is fastest on the processor, and returns a number that depends on all.
     uint64_t (*read)(const void *bytes, size_t n);
 } owl2_limits;
 

@@ -4,7 +4,7 @@ import Owl2Tensor
 
 /// What a machine can do at most with a number of threads, measured in loops that do nothing else.
 public struct MachineLimits: Sendable, Equatable {
-    /// Bytes read in order from memory, in 10^9 a second.
+    /// Bytes read from memory, in 10^9 a second.
     public let readGigabytesPerSecond: Double
     /// Multiplications and additions of bytes as integers, in 10^9 a second.
     public let int8GigaoperationsPerSecond: Double

@@ -11,13 +11,16 @@ final class ReadMeter {
     private let buffer: ByteRegion
     private var rates: [Double] = []
 
-    private static let bytesPerTask = 1 << 20
-    private static let passes = 4
+    /// How often the buffer is read in a measurement.
+    private let passes: Int
 
-    /// Fills a buffer far larger than a cache, unless the machine is small, and measures once.
+    private static let bytesPerTask = 1 << 20
+
+    /// Fills a buffer larger than a server's caches of hundreds of megabytes, unless the machine is small, and measures once.
     init(_ compute: Compute) throws {
-        let parts = max(16, min(256, Machine.memoryByteCount / 64 / Self.bytesPerTask))
+        let parts = max(16, min(1024, Machine.memoryByteCount / 24 / Self.bytesPerTask))
         byteCount = parts * Self.bytesPerTask
+        passes = 1024 / parts
         buffer = try ByteRegion(name: "limits", pageByteCount: byteCount) { bytes in
             compute.pool.forEach(parts) { part in
                 let range = part * Self.bytesPerTask..<(part + 1) * Self.bytesPerTask
@@ -29,17 +32,17 @@ final class ReadMeter {
         _ = measure()
     }
 
-    /// Bytes a second on all threads at this moment, measured in some 20 milliseconds.
+    /// Bytes a second on all threads at this moment, measured in some 40 milliseconds.
     func measure() -> Double {
         var elapsed = 0.0
-        for _ in 0..<Self.passes {
+        for _ in 0..<passes {
             timed(&elapsed) {
                 compute.pool.forEach(byteCount / Self.bytesPerTask) { part in
                     _ = read(buffer.bytes.baseAddress.map { $0 + part * Self.bytesPerTask }, Self.bytesPerTask)
                 }
             }
         }
-        rates.append(Double(byteCount * Self.passes) / elapsed)
+        rates.append(Double(byteCount * passes) / elapsed)
         return rates[rates.count - 1]
     }
 
