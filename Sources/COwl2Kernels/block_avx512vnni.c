@@ -116,9 +116,9 @@ INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const p
     if (i < m) square_stretch(type, weights, 1, x + i, first, partial0 + i, partial1 + i);
 }
 
-typedef __m512 row_sums_of_one;
+typedef __m512 row_partial;
 
-INLINE row_sums_of_one with_stretch(owl2_type type, const char *w, const prepared_stretch *x, row_sums_of_one partial) {
+INLINE row_partial with_stretch(owl2_type type, const char *w, const prepared_stretch *x, row_partial partial) {
     stretch weights;
     load_stretch(type, w, &weights);
     __m512i sum[1][MOST_AT_ONCE][2];
@@ -126,7 +126,7 @@ INLINE row_sums_of_one with_stretch(owl2_type type, const char *w, const prepare
     return add_stretch(type, &weights, sum[0][0], x, partial);
 }
 
-INLINE float sum_of(row_sums_of_one partial) { return sum_lanes(partial); }
+INLINE float sum_of(row_partial partial) { return sum_lanes(partial); }
 
 #include "one_row.inc"
 
