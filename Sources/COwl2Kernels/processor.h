@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-// Intel's bring weights sooner when several rows are read and asked for side by side; others follow one stream, in the order of
-// memory.
+// Intel's read faster in several streams side by side, each of a part of memory of its own; others follow one stream, in the
+// order of memory.
 bool owl2_is_intel(void);
 
 // AMD's Zen 5 makes sixteen floats of halves beside its multiplications.
