@@ -105,7 +105,7 @@ INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, s
         owl2_block_kernels_avx512vnni.product(type, (const char *)x + many * owl2_prepared_bytes(k), few, w, n, k, bias,
                                               y + many * y_stride, y_stride, working);
     if (!many) return;
-    const size_t at_once = owl2_rows_of_block(BLOCK_BYTES, k, OWL2_TILE_ROWS);
+    const size_t at_once = owl2_rows_of_block(many, BLOCK_BYTES, k, OWL2_TILE_ROWS);
     size_t columns = 0;
     for (size_t from = 0; from < many; from += at_once) {
         const size_t to = from + at_once < many ? from + at_once : many;

@@ -67,10 +67,10 @@ static inline owl2_place owl2_place_in_stretch(size_t i, size_t m, size_t k, siz
     return (owl2_place){stretch + byte, stretch + offsetof(prepared_stretch, scale) + column % 512 / OWL2_GROUP * sizeof(float)};
 }
 
-// Rows of k columns, in whole tiles, that take up to so many bytes prepared; but at least `least`.
-static inline size_t owl2_rows_of_block(size_t bytes, size_t k, size_t least) {
-    const size_t rows = bytes / owl2_prepared_bytes(k) / OWL2_TILE_ROWS * OWL2_TILE_ROWS;
-    return rows < least ? least : rows;
+// Of m rows of k columns, how many in whole tiles take up to so many bytes prepared; but at least `least`.
+static inline size_t owl2_rows_of_block(size_t m, size_t bytes, size_t k, size_t least) {
+    const size_t some = bytes / owl2_prepared_bytes(k) / OWL2_TILE_ROWS * OWL2_TILE_ROWS, rows = some < least ? least : some;
+    return m < rows ? m : rows;
 }
 
 // Asks for the lines of some bytes, into the first-level cache or only into the second one.
