@@ -149,7 +149,7 @@ INLINE void store_outputs(const partial_sums partial, size_t m, size_t n, const 
 }
 
 // Fewer than MANY_ROWS rows of activations with at most OUTPUTS rows of weights. The weights that come after these are asked for
-// meanwhile, in the order of memory; of Intel's processors row by row, and the next two rows' once more.
+// meanwhile.
 INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
                      float *y, size_t y_stride) {
     __m512 partial[OUTPUTS][MANY_ROWS + 1];  // one more keeps them out of each other's place in the cache
@@ -157,20 +157,13 @@ INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const 
         for (size_t i = 0; i < m; i++) partial[j][i] = _mm512_setzero_ps();
     const size_t bytes = owl2_bytes_of_groups(type, 16), rest = owl2_bytes_of_groups(type, k % 512 / OWL2_GROUP);
     const size_t stretches = k / 512;
-    const size_t row_bytes = stretches * bytes + rest, ahead = OUTPUTS * row_bytes;
-    const char *later = w + ahead;
-    const bool by_rows = owl2_is_intel();
+    const size_t row_bytes = stretches * bytes + rest;
+    next_weights next = owl2_next_weights(w + OUTPUTS * row_bytes, OUTPUTS * row_bytes, 0);
     for (size_t s = 0; s < stretches + (rest > 0); s++, w += bytes)
         for (size_t j = 0; j < n; j += 2) {
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;
             const size_t here = s < stretches ? bytes : rest;
-            if (by_rows) {
-                owl2_ask_for_by_levels(w0 + ahead, w0 + 2 * row_bytes, here);
-                owl2_ask_for_by_levels(w1 + ahead, w1 + 2 * row_bytes, here);
-            } else {
-                owl2_ask_for(later, 2 * here, 1);
-                later += 2 * here;
-            }
+            owl2_ask_for_next(&next, 2 * here);
             char padded[2][16 * 34];
             if (s == stretches) {
                 w0 = owl2_with_zeros_behind(w0, rest, padded[0], bytes);

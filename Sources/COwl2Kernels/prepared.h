@@ -3,6 +3,7 @@
 
 #include "conversions.h"
 #include "owl2_block_kernels.h"
+#include "processor.h"
 
 typedef struct {
     int8_t q[512];
@@ -81,12 +82,26 @@ static inline __attribute__((always_inline)) void owl2_ask_for(const char *from,
     }
 }
 
-// Asks for the lines of some bytes at `far` into the second-level cache and of as many at `near` into the first one: in turn, as
-// Intel's processors are slower if all of one place come before those of the other.
-static inline __attribute__((always_inline)) void owl2_ask_for_by_levels(const char *far, const char *near, size_t bytes) {
-    for (size_t line = 0; line < bytes; line += 64) {
-        owl2_ask_for(far + line, 1, 0);
-        owl2_ask_for(near + line, 1, 1);
+// Weights that come next, of which some are asked for at a time: in the order of memory, into the first-level cache; of Intel's
+// processors as four streams, each of a part of them, into the second one.
+typedef struct {
+    const char *first;
+    size_t streams, part, asked, due;
+} next_weights;
+
+// `bytes` of them, of which some were asked for before.
+static inline next_weights owl2_next_weights(const char *first, size_t bytes, size_t before) {
+    const size_t streams = owl2_is_intel() ? 4 : 1;
+    return (next_weights){first, streams, bytes / streams, before / streams, before / streams};
+}
+
+static inline __attribute__((always_inline)) void owl2_ask_for_next(next_weights *next, size_t bytes) {
+    next->due += bytes / next->streams;
+    for (; next->asked < next->due; next->asked += 64) {
+        const char *at = next->first + next->asked;
+        if (next->streams == 1) __builtin_prefetch(at, 0, 3);
+        else
+            for (size_t i = 0; i < 4; i++) __builtin_prefetch(at + i * next->part, 0, 2);
     }
 }
 
