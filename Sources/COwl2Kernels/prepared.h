@@ -86,22 +86,28 @@ static inline __attribute__((always_inline)) void owl2_ask_for(const char *from,
 // processors as four streams, each of a part of them, into the second one.
 typedef struct {
     const char *first;
-    size_t streams, part, asked, due;
+    bool in_streams;
+    size_t part, asked, due;  // bytes of a stream
 } next_weights;
+
+enum { OWL2_STREAMS = 4 };
+
+static inline size_t owl2_bytes_of_stream(bool in_streams, size_t bytes) { return in_streams ? bytes / OWL2_STREAMS : bytes; }
 
 // `bytes` of them, of which some were asked for before.
 static inline next_weights owl2_next_weights(const char *first, size_t bytes, size_t before) {
-    const size_t streams = owl2_is_intel() ? 4 : 1;
-    return (next_weights){first, streams, bytes / streams, before / streams, before / streams};
+    const bool in_streams = owl2_is_intel();
+    const size_t asked = owl2_bytes_of_stream(in_streams, before);
+    return (next_weights){first, in_streams, owl2_bytes_of_stream(in_streams, bytes), asked, asked};
 }
 
 static inline __attribute__((always_inline)) void owl2_ask_for_next(next_weights *next, size_t bytes) {
-    next->due += bytes / next->streams;
+    next->due += owl2_bytes_of_stream(next->in_streams, bytes);
     for (; next->asked < next->due; next->asked += 64) {
         const char *at = next->first + next->asked;
-        if (next->streams == 1) __builtin_prefetch(at, 0, 3);
+        if (!next->in_streams) __builtin_prefetch(at, 0, 3);
         else
-            for (size_t i = 0; i < 4; i++) __builtin_prefetch(at + i * next->part, 0, 2);
+            for (size_t i = 0; i < OWL2_STREAMS; i++) __builtin_prefetch(at + i * next->part, 0, 2);
     }
 }
 
