@@ -32,31 +32,46 @@ static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
 
 #include "prepare_512.inc"
 
-// Where the sums of the first and of the last halves of a stretch's groups begin: what takes back the weights' offset; and
-// but for Q6_K the bits of OWL2_ABOVE.
-INLINE void begin_sums(owl2_type type, const prepared_stretch *x, __m512i sum[2]) {
+// What the sums of a prepared stretch begin and end with: the sums of the first and of the last halves of its groups begin with
+// what takes back the weights' offset, and but for Q6_K with the bits of OWL2_ABOVE, which `less_above` takes back.
+typedef struct {
+    __m512i begin[2];
+    __m512 factor, less_above;
+    __m512 less8;  // times the factor; Q4_K
+} stretch_frame;
+
+INLINE stretch_frame frame_of(owl2_type type, const prepared_stretch *x) {
     const __m512i above = _mm512_castps_si512(_mm512_set1_ps(OWL2_ABOVE));
-    sum[0] = sum[1] = _mm512_setzero_si512();
+    stretch_frame f;
+    f.factor = _mm512_load_ps(x->scale);
     if (type == OWL2_Q6_K) {
         const __m512i pairs = _mm512_load_si512(x->less_halves);
-        sum[0] = _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 11);
-        sum[1] = _mm512_and_si512(_mm512_srai_epi32(pairs, 11), _mm512_set1_epi32(-32));
-    } else if (type == OWL2_Q4_K) {
-        sum[0] = above;
-    } else {
-        const __m512i less8 = _mm512_load_si512(x->less8);
-        sum[0] = _mm512_add_epi32(type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8, above);
+        f.begin[0] = _mm512_srai_epi32(_mm512_slli_epi32(pairs, 16), 11);
+        f.begin[1] = _mm512_and_si512(_mm512_srai_epi32(pairs, 11), _mm512_set1_epi32(-32));
+        return f;
     }
+    f.less_above = _mm512_mul_ps(f.factor, _mm512_set1_ps(-OWL2_ABOVE));
+    const __m512i less8 = _mm512_load_si512(x->less8);
+    if (type == OWL2_Q4_K) {
+        f.begin[0] = above;
+        f.less8 = _mm512_mul_ps(_mm512_cvtepi32_ps(less8), f.factor);
+    } else {
+        f.begin[0] = _mm512_add_epi32(type == OWL2_Q8_0 ? _mm512_slli_epi32(less8, 4) : less8, above);
+    }
+    return f;
 }
 
 // The integer sums of a stretch's groups for some rows of activations with some rows of weights, in one chain of additions or
 // in two, one for each half of the groups. The more chains there are, the less each addition waits for the one before.
 INLINE void stretch_sums(owl2_type type, const size_t chains, const size_t x_rows, const prepared_stretch *x,
-                         const size_t w_rows, const stretch *w, __m512i sum[][MOST_AT_ONCE][2]) {
+                         const stretch_frame *frames, const size_t w_rows, const stretch *w, __m512i sum[][MOST_AT_ONCE][2]) {
 #pragma unroll
     for (size_t i = 0; i < x_rows; i++)
 #pragma unroll
-        for (size_t j = 0; j < w_rows; j++) begin_sums(type, x + i, sum[i][j]);
+        for (size_t j = 0; j < w_rows; j++) {
+            sum[i][j][0] = frames[i].begin[0];
+            sum[i][j][1] = type == OWL2_Q6_K ? frames[i].begin[1] : _mm512_setzero_si512();
+        }
 #pragma unroll
     for (size_t step = 0; step < 4; step++)
 #pragma unroll
@@ -67,41 +82,38 @@ INLINE void stretch_sums(owl2_type type, const size_t chains, const size_t x_row
                 const __m512i four = _mm512_load_si512(x[i].q + 64 * d);
 #pragma unroll
                 for (size_t j = 0; j < w_rows; j++)
-                    sum[i][j][chain] = _mm512_dpbusd_epi32(sum[i][j][chain], w[j].v[d], four);
+                    sum[i][j][chain] = _mm512_dpbusd_epi32(sum[i][j][chain], stretch_at(type, w, j)->v[d], four);
             }
         }
 }
 
 // Adds the sums of both halves of a stretch to the partial sums.
-INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2], const prepared_stretch *x,
-                          __m512 partial) {
-    const __m512 factor = _mm512_load_ps(x->scale);
+INLINE __m512 add_stretch(owl2_type type, const stretch *w, const __m512i sum[2], const stretch_frame *f, __m512 partial) {
     __m512 total;
     if (type == OWL2_Q6_K) {  // exact: whole numbers below 2^24
         total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[1]), w->half_scale[1],
                                 _mm512_mul_ps(_mm512_cvtepi32_ps(sum[0]), w->half_scale[0]));
-        total = _mm512_mul_ps(total, factor);
+        total = _mm512_mul_ps(total, f->factor);
     } else {
-        const __m512 less_above = _mm512_mul_ps(factor, _mm512_set1_ps(-OWL2_ABOVE));
-        total = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_add_epi32(sum[0], sum[1])), factor, less_above);
+        total = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_add_epi32(sum[0], sum[1])), f->factor, f->less_above);
     }
     partial = _mm512_fmadd_ps(total, w->scale, partial);
-    if (type == OWL2_Q4_K) {
-        const __m512 less8 = _mm512_cvtepi32_ps(_mm512_load_si512(x->less8));
-        partial = _mm512_fmadd_ps(_mm512_mul_ps(less8, factor), w->minimum, partial);
-    }
-    return partial;
+    return type == OWL2_Q4_K ? _mm512_fmadd_ps(f->less8, w->minimum, partial) : partial;
 }
 
 // Adds one stretch of two weight rows to the partial sums of one or two rows of activations, or sets them if it is the first.
 INLINE void square_stretch(owl2_type type, const stretch weights[2], const size_t x_rows, const prepared_stretch *x,
                            const int first, __m512 *partial0, __m512 *partial1) {
     __m512i sum[2][MOST_AT_ONCE][2];
-    stretch_sums(type, 2, x_rows, x, 2, weights, sum);
+    stretch_frame frames[2];
+#pragma unroll
+    for (size_t i = 0; i < x_rows; i++) frames[i] = frame_of(type, x + i);
+    stretch_sums(type, 2, x_rows, x, frames, 2, weights, sum);
 #pragma unroll
     for (size_t i = 0; i < x_rows; i++) {
-        partial0[i] = add_stretch(type, weights, sum[i][0], x + i, first ? _mm512_setzero_ps() : partial0[i]);
-        partial1[i] = add_stretch(type, weights + 1, sum[i][1], x + i, first ? _mm512_setzero_ps() : partial1[i]);
+        const __m512 before0 = first ? _mm512_setzero_ps() : partial0[i], before1 = first ? _mm512_setzero_ps() : partial1[i];
+        partial0[i] = add_stretch(type, weights, sum[i][0], frames + i, before0);
+        partial1[i] = add_stretch(type, stretch_at(type, weights, 1), sum[i][1], frames + i, before1);
     }
 }
 
@@ -110,7 +122,7 @@ INLINE void pair_stretch(owl2_type type, const char *w0, const char *w1, const p
                          const int first, __m512 *partial0, __m512 *partial1) {
     stretch weights[2];
     load_stretch(type, w0, weights);
-    load_stretch(type, w1, weights + 1);
+    load_stretch(type, w1, stretch_at(type, weights, 1));
     size_t i = 0;
     for (; i + 2 <= m; i += 2) square_stretch(type, weights, 2, x + i, first, partial0 + i, partial1 + i);
     if (i < m) square_stretch(type, weights, 1, x + i, first, partial0 + i, partial1 + i);
@@ -122,8 +134,9 @@ INLINE row_partial with_stretch(owl2_type type, const char *w, const prepared_st
     stretch weights;
     load_stretch(type, w, &weights);
     __m512i sum[1][MOST_AT_ONCE][2];
-    stretch_sums(type, 2, 1, x, 1, &weights, sum);
-    return add_stretch(type, &weights, sum[0][0], x, partial);
+    const stretch_frame frame = frame_of(type, x);
+    stretch_sums(type, 2, 1, x, &frame, 1, &weights, sum);
+    return add_stretch(type, &weights, sum[0][0], &frame, partial);
 }
 
 INLINE float sum_of(row_partial partial) { return sum_lanes(partial); }
@@ -177,7 +190,7 @@ INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const 
 
 #include "panel_512.inc"
 
-static size_t working_bytes(size_t m, size_t k) { return m < MANY_ROWS ? 0 : working_bytes_of_many(m, k); }
+static size_t working_bytes(size_t m, size_t k) { return m < MANY_ROWS ? 0 : working_bytes_of_many(k); }
 
 INLINE void product_of(owl2_type type, const prepared_stretch *x, size_t m, const char *w, size_t n, size_t k, const float *bias,
                        float *y, size_t y_stride, void *working) {

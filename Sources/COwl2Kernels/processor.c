@@ -1,5 +1,7 @@
 #include "processor.h"
 
+enum { UNKNOWN_SECOND_CACHE_BYTES = 512 << 10 };
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <stdatomic.h>
@@ -25,7 +27,25 @@ static int processor(void) {
 
 bool owl2_is_intel(void) { return processor() == INTEL; }
 bool owl2_is_zen5(void) { return processor() == ZEN5; }
+
+// Intel's and AMD's processors describe their caches alike, one for each number from 0 on.
+size_t owl2_second_cache_bytes(void) {
+    static atomic_size_t known = 0;
+    size_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
+    if (bytes) return bytes;
+    bytes = UNKNOWN_SECOND_CACHE_BYTES;
+    const unsigned leaf = processor() == INTEL ? 4 : 0x8000001d;
+    unsigned kind, ways, sets, d;
+    for (unsigned i = 0; i < 8 && __get_cpuid_count(leaf, i, &kind, &ways, &sets, &d) && kind & 31; i++) {
+        const bool is_second = (kind >> 5 & 7) == 2;
+        const size_t line = (ways & 4095) + 1, partitions = (ways >> 12 & 1023) + 1;
+        if (is_second) bytes = line * partitions * ((ways >> 22) + 1) * ((size_t)sets + 1);
+    }
+    atomic_store_explicit(&known, bytes, memory_order_relaxed);
+    return bytes;
+}
 #else
 bool owl2_is_intel(void) { return false; }
 bool owl2_is_zen5(void) { return false; }
+size_t owl2_second_cache_bytes(void) { return UNKNOWN_SECOND_CACHE_BYTES; }
 #endif

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 // Intel's read faster in several streams side by side, each of a part of memory of its own; others follow one stream, in the
 // order of memory.
@@ -9,3 +10,6 @@ bool owl2_is_intel(void);
 
 // AMD's Zen 5 makes sixteen floats of halves beside its multiplications.
 bool owl2_is_zen5(void);
+
+// Bytes of a core's second-level cache; half a megabyte where it cannot be asked.
+size_t owl2_second_cache_bytes(void);
