@@ -97,14 +97,15 @@ package final class KeyValuePages: @unchecked Sendable {
         pages[page] + (headCount + head) * headByteCount
     }
 
-    /// Makes room for rows, which the caller then writes by ``write(_:to:head:)``.
+    /// Makes room for rows, all of which the caller then writes. What a page has behind them is zeros.
     ///
     /// - Returns: The rows' numbers in the sequence.
     func grow(by rowCount: Int) -> Range<Int> {
         let rows = count..<count + rowCount
         while pages.count * Self.pageRowCount < rows.upperBound {
             let page = WorkingMemory.allocate(byteCount: pageByteCount)
-            page.initializeMemory(as: UInt8.self, repeating: 0, count: pageByteCount)
+            let isWhollyWritten = (pages.count + 1) * Self.pageRowCount <= rows.upperBound
+            if !isWhollyWritten { page.initializeMemory(as: UInt8.self, repeating: 0, count: pageByteCount) }
             pages.append(page)
         }
         count = rows.upperBound

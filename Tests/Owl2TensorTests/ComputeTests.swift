@@ -201,6 +201,25 @@ import Testing
         }
     }
 
+    @Test("Pages of used memory give what new ones give", arguments: KeyValuePages.Storage.allCases)
+    func usedMemory(storage: KeyValuePages.Storage) throws {
+        var numbers = TestNumbers(16)
+        let rowCount = 2 * KeyValuePages.pageRowCount + 2
+        let q = numbers.matrix(2, 512), k = numbers.matrix(rowCount, 512), v = numbers.matrix(rowCount, 512)
+        let notNumbers = Matrix(
+            rowCount: 2 * rowCount, columnCount: 512, values: Array(repeating: .nan, count: 2 * rowCount * 512))
+        let compute = try Compute(threadCount: 2)
+        func attention(to k: Matrix, _ v: Matrix) -> Matrix {
+            let pages = KeyValuePages(headCount: 4, headDimension: 128, storage: storage)
+            append(k, v, rows: 0..<k.rowCount, to: pages, compute)
+            return causalAttention(q, pages, firstRow: rowCount - 2, compute)
+        }
+        let first = attention(to: k, v)
+        _ = attention(to: notNumbers, notNumbers)
+        #expect(attention(to: k, v).values == first.values)
+        #expect(first.values.allSatisfy { $0.isFinite })
+    }
+
     @Test("In integers, a key that is not finite reaches only the rows that see it") func notFiniteInIntegers() throws {
         var numbers = TestNumbers(15)
         let q = numbers.matrix(50, 32), k = numbers.matrix(50, 32), v = numbers.matrix(50, 32)
