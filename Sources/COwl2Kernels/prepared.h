@@ -94,11 +94,9 @@ enum { OWL2_STREAMS = 4 };
 
 static inline size_t owl2_bytes_of_stream(bool in_streams, size_t bytes) { return in_streams ? bytes / OWL2_STREAMS : bytes; }
 
-// `bytes` of them, of which some were asked for before.
-static inline next_weights owl2_next_weights(const char *first, size_t bytes, size_t before) {
+static inline next_weights owl2_next_weights(const char *first, size_t bytes) {
     const bool in_streams = owl2_is_intel();
-    const size_t asked = owl2_bytes_of_stream(in_streams, before);
-    return (next_weights){first, in_streams, owl2_bytes_of_stream(in_streams, bytes), asked, asked};
+    return (next_weights){first, in_streams, owl2_bytes_of_stream(in_streams, bytes), 0, 0};
 }
 
 static inline __attribute__((always_inline)) void owl2_ask_for_next(next_weights *next, size_t bytes) {
