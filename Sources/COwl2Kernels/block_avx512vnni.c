@@ -35,7 +35,7 @@ static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
 // What the sums of a prepared stretch begin and end with: the sums of the first and of the last halves of its groups begin with
 // what takes back the weights' offset, and but for Q6_K with the bits of OWL2_ABOVE, which `less_above` takes back.
 typedef struct {
-    __m512i begin[2];
+    __m512i begin[2];  // the second is Q6_K's alone: others begin with zeros there
     __m512 factor, less_above;
     __m512 less8;  // times the factor; Q4_K
 } stretch_frame;

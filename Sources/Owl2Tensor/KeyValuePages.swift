@@ -97,7 +97,7 @@ package final class KeyValuePages: @unchecked Sendable {
         pages[page] + (headCount + head) * headByteCount
     }
 
-    /// Makes room for rows, all of which the caller then writes. What a page has behind them is zeros.
+    /// Makes room for rows, all of which the caller then writes. What a new page has behind them is zeros.
     ///
     /// - Returns: The rows' numbers in the sequence.
     func grow(by rowCount: Int) -> Range<Int> {
