@@ -1,6 +1,7 @@
 // Kernels for blocks with AVX2. vpmaddubsw multiplies an unsigned by a signed byte and adds two products in 16 bits,
 // which saturate: weights of four bits (at most 15 * 127 a product) may add a whole group's eight steps there. Q8_0 multiplies
-// |w| by x, or by the complement of x, which is -x - 1, where w is negative, and widens each step.
+// |w| by x, or by the complement of x, which is -x - 1, where w is negative, and widens each step; for one row, where unpacking
+// costs more than it saves, by -x.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
