@@ -82,8 +82,8 @@ static inline __attribute__((always_inline)) void owl2_ask_for(const char *from,
     }
 }
 
-// Weights that come next, of which some are asked for at a time: in the order of memory, into the first-level cache; of Intel's
-// processors as four streams, each of a part of them, into the second one.
+// Weights that come next, of which some are asked for at a time: in the order of memory, into the first-level cache;
+// where memory is read in streams, as four of them, each of a part of the weights, into the second one.
 typedef struct {
     const char *first;
     bool in_streams;
@@ -95,7 +95,7 @@ enum { OWL2_STREAMS = 4 };
 static inline size_t owl2_bytes_of_stream(bool in_streams, size_t bytes) { return in_streams ? bytes / OWL2_STREAMS : bytes; }
 
 static inline next_weights owl2_next_weights(const char *first, size_t bytes) {
-    const bool in_streams = owl2_is_intel();
+    const bool in_streams = owl2_reads_in_streams();
     return (next_weights){first, in_streams, owl2_bytes_of_stream(in_streams, bytes), 0, 0};
 }
 

@@ -7,7 +7,7 @@ enum { UNKNOWN_SECOND_CACHE_BYTES = 512 << 10 };
 #include <stdatomic.h>
 #include <string.h>
 
-enum { NOT_ASKED, OTHER, INTEL, ZEN5 };
+enum { NOT_ASKED, OTHER, INTEL, ZEN1, ZEN5 };
 
 // Asking takes microseconds in a virtual machine. Threads that ask at once get the same answer.
 static int processor(void) {
@@ -15,17 +15,19 @@ static int processor(void) {
     int kind = atomic_load_explicit(&known, memory_order_relaxed);
     if (kind != NOT_ASKED) return kind;
     kind = OTHER;
-    unsigned most, name[3], version, b, c, d;
+    unsigned most, name[3], version = 0, b, c, d;
     if (__get_cpuid(0, &most, name, name + 2, name + 1)) {
         if (memcmp(name, "GenuineIntel", sizeof name) == 0) kind = INTEL;
         const bool is_amd = memcmp(name, "AuthenticAMD", sizeof name) == 0 && __get_cpuid(1, &version, &b, &c, &d);
-        if (is_amd && (version >> 8 & 15) + (version >> 20 & 255) == 0x1a) kind = ZEN5;
+        const unsigned family = (version >> 8 & 15) + (version >> 20 & 255), model = version >> 12 & 0xf0;
+        if (is_amd && family == 0x17 && model < 0x30) kind = ZEN1;
+        if (is_amd && family == 0x1a) kind = ZEN5;
     }
     atomic_store_explicit(&known, kind, memory_order_relaxed);
     return kind;
 }
 
-bool owl2_is_intel(void) { return processor() == INTEL; }
+bool owl2_reads_in_streams(void) { return processor() == INTEL || processor() == ZEN1; }
 bool owl2_is_zen5(void) { return processor() == ZEN5; }
 
 // Intel's and AMD's processors describe their caches alike, one for each number from 0 on.
@@ -45,7 +47,7 @@ size_t owl2_second_cache_bytes(void) {
     return bytes;
 }
 #else
-bool owl2_is_intel(void) { return false; }
+bool owl2_reads_in_streams(void) { return false; }
 bool owl2_is_zen5(void) { return false; }
 size_t owl2_second_cache_bytes(void) { return UNKNOWN_SECOND_CACHE_BYTES; }
 #endif

@@ -4,9 +4,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Intel's read faster in several streams side by side, each of a part of memory of its own; others follow one stream, in the
-// order of memory.
-bool owl2_is_intel(void);
+// Intel's and the first of AMD's Zen read faster in several streams side by side, each of a part of memory of its own; others
+// follow one stream, in the order of memory.
+bool owl2_reads_in_streams(void);
 
 // AMD's Zen 5 makes sixteen floats of halves beside its multiplications.
 bool owl2_is_zen5(void);
