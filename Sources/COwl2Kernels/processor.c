@@ -20,7 +20,7 @@ static int processor(void) {
         if (memcmp(name, "GenuineIntel", sizeof name) == 0) kind = INTEL;
         const bool is_amd = memcmp(name, "AuthenticAMD", sizeof name) == 0 && __get_cpuid(1, &version, &b, &c, &d);
         const unsigned family = (version >> 8 & 15) + (version >> 20 & 255), model = version >> 12 & 0xf0;
-        if (is_amd && family == 0x17 && model < 0x30) kind = ZEN1;
+        if (is_amd && family == 0x17 && model < 0x30) kind = ZEN1;  // Zen 2 has the later models
         if (is_amd && family == 0x1a) kind = ZEN5;
     }
     atomic_store_explicit(&known, kind, memory_order_relaxed);
