@@ -27,7 +27,8 @@ static int processor(void) {
     return kind;
 }
 
-bool owl2_reads_in_streams(void) { return processor() == INTEL || processor() == ZEN1; }
+bool owl2_is_intel(void) { return processor() == INTEL; }
+bool owl2_reads_in_streams(void) { return owl2_is_intel() || processor() == ZEN1; }
 bool owl2_is_zen5(void) { return processor() == ZEN5; }
 
 // Intel's and AMD's processors describe their caches alike, one for each number from 0 on.
@@ -36,7 +37,7 @@ size_t owl2_second_cache_bytes(void) {
     size_t bytes = atomic_load_explicit(&known, memory_order_relaxed);
     if (bytes) return bytes;
     bytes = UNKNOWN_SECOND_CACHE_BYTES;
-    const unsigned leaf = processor() == INTEL ? 4 : 0x8000001d;
+    const unsigned leaf = owl2_is_intel() ? 4 : 0x8000001d;
     unsigned kind, ways, sets, d;
     for (unsigned i = 0; i < 8 && __get_cpuid_count(leaf, i, &kind, &ways, &sets, &d) && kind & 31; i++) {
         const bool is_second = (kind >> 5 & 7) == 2;
@@ -47,6 +48,7 @@ size_t owl2_second_cache_bytes(void) {
     return bytes;
 }
 #else
+bool owl2_is_intel(void) { return false; }
 bool owl2_reads_in_streams(void) { return false; }
 bool owl2_is_zen5(void) { return false; }
 size_t owl2_second_cache_bytes(void) { return UNKNOWN_SECOND_CACHE_BYTES; }

@@ -8,6 +8,9 @@
 // follow one stream, in the order of memory.
 bool owl2_reads_in_streams(void);
 
+// Intel's are slower where a few rows of activations ask for the stored floats that they meet next.
+bool owl2_is_intel(void);
+
 // AMD's Zen 5 makes sixteen floats of halves beside its multiplications.
 bool owl2_is_zen5(void);
 
