@@ -19,13 +19,18 @@ struct HeadAttention {
     /// Keys in a page that any row sees, rounded up to whole vectors.
     private func keysInPage(_ page: Int) -> Int { min(pageRows, (mostKeys - page * pageRows + 15) / 16 * 16) }
 
+    /// The first row that sees a key of a page; rows before it are left out.
+    private func firstRow(seeing page: Int) -> Int {
+        tile.keysPerRow == 0 ? 0 : max(0, (page * pageRows - tile.visibleKeys) / tile.keysPerRow + 1)
+    }
+
     private func valuesInPage(_ page: Int) -> Int { min(pageRows, mostKeys - page * pageRows) }
 
     /// Keys, or values, of the next page, which may be fetched while a page's are computed with.
     private func stored(
         behind page: Int, _ stored: (_ page: Int, _ head: Int) -> UnsafeMutableRawPointer
     ) -> UnsafeRawPointer? {
-        guard page + 1 < pageCount, tile.pages.areReadInPlace else { return nil }
+        guard page + 1 < pageCount, tile.pages.areReadInPlace(rowCount: rowCount) else { return nil }
         return UnsafeRawPointer(stored(page + 1, keyHead))
     }
 
@@ -45,10 +50,11 @@ struct HeadAttention {
     ) {
         let widened = scores + rowCount * width
         for page in 0..<pageCount {
-            let (type, keys) = tile.pages.keys(page: page, head: keyHead, widenedTo: widened, kernels)
+            let first = firstRow(seeing: page), count = rowCount - first
+            let (type, keys) = tile.pages.keys(page: page, head: keyHead, rowCount: count, widenedTo: widened, kernels)
             kernels.combine(
-                query, dimension, rowCount, type, keys, pageRows, keysInPage(page), dimension,
-                scores + page * pageRows, width, false,
+                query + first * dimension, dimension, count, type, keys, pageRows, keysInPage(page), dimension,
+                scores + first * width + page * pageRows, width, false,
                 stored(behind: page, tile.pages.keys(page:head:)))
         }
         for row in 0..<rowCount {
@@ -56,10 +62,12 @@ struct HeadAttention {
             (scores + row * width + visibleKeys(row)).update(repeating: 0, count: mostKeys - visibleKeys(row))
         }
         for page in 0..<pageCount {
-            let (type, values) = tile.pages.values(page: page, head: keyHead, widenedTo: widened, kernels)
+            let first = firstRow(seeing: page), count = rowCount - first
+            let (type, values) = tile.pages.values(
+                page: page, head: keyHead, rowCount: count, widenedTo: widened, kernels)
             kernels.combine(
-                scores + page * pageRows, width, rowCount, type, values, dimension, dimension, valuesInPage(page),
-                result, dimension, page > 0,
+                scores + first * width + page * pageRows, width, count, type, values, dimension, dimension,
+                valuesInPage(page), result + first * dimension, dimension, page > 0,
                 stored(behind: page, tile.pages.values(page:head:)))
         }
     }

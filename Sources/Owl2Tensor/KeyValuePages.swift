@@ -200,35 +200,36 @@ extension Compute {
 }
 
 extension KeyValuePages {
-    /// A head's keys of a page as `combine` takes them: in place, or widened into scratch memory.
+    /// A head's keys of a page as `combine` takes them for some rows: in place, or widened into scratch memory.
     func keys(
-        page: Int, head: Int, widenedTo scratch: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
+        page: Int, head: Int, rowCount: Int, widenedTo scratch: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) -> (owl2_type, UnsafeRawPointer) {
-        readable(keys(page: page, head: head), kernels.widen_q8_keys, scratch)
+        readable(keys(page: page, head: head), rowCount, kernels.widen_q8_keys, scratch, kernels)
     }
 
     /// A head's values of a page, likewise.
     func values(
-        page: Int, head: Int, widenedTo scratch: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
+        page: Int, head: Int, rowCount: Int, widenedTo scratch: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) -> (owl2_type, UnsafeRawPointer) {
-        readable(values(page: page, head: head), kernels.widen_q8_values, scratch)
+        readable(values(page: page, head: head), rowCount, kernels.widen_q8_values, scratch, kernels)
     }
 
-    /// Whether keys and values are read where they are stored, not widened before.
-    var areReadInPlace: Bool { storage != .q8_0 }
+    /// Whether so many rows read keys and values where they are stored. Several tiles of a kernel would widen halves once each.
+    func areReadInPlace(rowCount: Int) -> Bool { storage == .f32 || storage == .f16 && rowCount < 16 }
 
     private func readable(
-        _ stored: UnsafeMutableRawPointer, _ widen: (UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?) -> Void,
-        _ scratch: UnsafeMutablePointer<Float>
+        _ stored: UnsafeMutableRawPointer, _ rowCount: Int,
+        _ widenQ8: (UnsafeRawPointer?, Int, UnsafeMutablePointer<Float>?) -> Void,
+        _ scratch: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) -> (owl2_type, UnsafeRawPointer) {
         switch storage {
         case .f32: return (OWL2_F32, UnsafeRawPointer(stored))
-        case .f16: return (OWL2_F16, UnsafeRawPointer(stored))
-        case .q8_0:
-            widen(stored, headDimension, scratch)
-            return (OWL2_F32, UnsafeRawPointer(scratch))
+        case .f16 where areReadInPlace(rowCount: rowCount): return (OWL2_F16, UnsafeRawPointer(stored))
+        case .f16: kernels.widen(OWL2_F16, stored, headElementCount, scratch)
+        case .q8_0: widenQ8(stored, headDimension, scratch)
         case .int16: preconditionFailure("integers are combined by kernels of their own")
         }
+        return (OWL2_F32, UnsafeRawPointer(scratch))
     }
 
     /// The scales of a head's integers in a page, one for each row.
