@@ -82,6 +82,11 @@ static inline __attribute__((always_inline)) void owl2_ask_for(const char *from,
     }
 }
 
+// Asks for the lines that outputs of some rows go to: a store of a few of each would wait for its line.
+static inline __attribute__((always_inline)) void owl2_ask_for_outputs(const float *y, size_t rows, size_t y_stride) {
+    for (size_t i = 0; i < rows; i++) __builtin_prefetch(y + i * y_stride, 1, 3);
+}
+
 // Weights that come next, of which some are asked for at a time: in the order of memory, into the first-level cache;
 // where memory is read in streams, as four of them, each of a part of the weights, into the second one.
 typedef struct {
