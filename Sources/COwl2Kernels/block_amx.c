@@ -68,12 +68,12 @@ static owl2_place place(size_t i, size_t m, size_t k, size_t column) {
                         (size_t)(floats_of_group(group, block.columns, 0) + i % 16)};
 }
 
-static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
-    if (rows_of_tile(i, m) < LEAST_ROWS) return owl2_block_kernels_avx512vnni.prepare(x, k, rows, i, m);
+static void prepare(const float *x, size_t from, size_t n, size_t k, void *rows, size_t i, size_t m) {
+    if (rows_of_tile(i, m) < LEAST_ROWS) return owl2_block_kernels_avx512vnni.prepare(x, from, n, k, rows, i, m);
     const row_block block = block_of_row(rows, i, m, k);
-    const size_t groups = k / OWL2_GROUP, column = i % 16;
-    const partial_starts starts = starts_of_partial_sums(groups);
-    for (size_t g = 0; g < groups; g++, x += OWL2_GROUP) {
+    const size_t column = i % 16;
+    const partial_starts starts = starts_of_partial_sums(k / OWL2_GROUP);
+    for (size_t g = from / OWL2_GROUP; g < (from + n) / OWL2_GROUP; g++, x += OWL2_GROUP) {
         const quantized_group group = quantized(x);
         char *to = block.first + index_of_group(&starts, g) * ROW_GROUP_BYTES * block.columns;
         const float scale = owl2_group_scale(group.most);
@@ -124,6 +124,8 @@ INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, s
                     _tile_loadconfig(&shapes);
                 }
                 q.y = y + i * y_stride + j;
+                for (size_t half = 0; half < outputs; half += 16)
+                    owl2_ask_for_outputs(q.y + half, to - i < SQUARE ? to - i : SQUARE, y_stride);
                 multiply_square(type, &q);
             }
         }

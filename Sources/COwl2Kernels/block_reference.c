@@ -7,13 +7,22 @@
 
 static int is_small(float x) { return fabsf(x) < 0x1p100f; }
 
-static void prepare(const float *x, size_t k, void *rows, size_t i, size_t m) {
+// A group behind the last column is zeros.
+static void clear_group(prepared_stretch *to, size_t g) {
+    for (size_t i = 0; i < OWL2_GROUP; i++) to->q[owl2_place_by_halves(g, i)] = 0;
+    to->scale[g] = 0;
+    to->less8[g] = to->less_halves[g][0] = to->less_halves[g][1] = 0;
+}
+
+static void prepare(const float *x, size_t from, size_t n, size_t k, void *rows, size_t i, size_t m) {
     const prepared_row row = owl2_prepared_row(rows, i, m, k);
-    for (size_t s = 0; s < owl2_stretches(k); s++) row.first[s * row.step] = (prepared_stretch){0};
-    for (size_t group = 0; group < k / OWL2_GROUP; group++) {
-        const float *values = x + group * OWL2_GROUP;
+    const size_t end = from + n == k ? owl2_stretches(k) * 16 : (from + n) / OWL2_GROUP;
+    for (size_t group = from / OWL2_GROUP; group < end; group++) {
+        const float *values = x + group * OWL2_GROUP - from;
         prepared_stretch *to = row.first + group / 16 * row.step;
         const size_t g = group % 16;
+        clear_group(to, g);
+        if (group >= k / OWL2_GROUP) continue;
         float most = 0;
         for (size_t i = 0; i < OWL2_GROUP; i++)
             most = !is_small(values[i]) ? NAN : fabsf(values[i]) > most ? fabsf(values[i]) : most;

@@ -89,9 +89,7 @@ struct DecoderMLP: Sendable {
     }
 
     func add(_ x: Matrix, to y: Matrix) {
-        let gate = gateProjection(x)
-        upProjection.multiply(x, intoSiLUOf: gate)
-        downProjection.add(gate, to: y)
+        downProjection.add(gateProjection.gating(upProjection, x, for: downProjection), to: y)
     }
 }
 

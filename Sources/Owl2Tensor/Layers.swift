@@ -31,20 +31,28 @@ public struct Linear: Sendable {
         func activate(_ rows: Range<Int>, _ columns: Range<Int>, _ y: UnsafeMutablePointer<Float>, _ stride: Int) {
             for row in 0..<rows.count { compute.apply(activation, y + row * stride, columns.count) }
         }
-        guard let kernels = next.compute.tileKernels else {
+        guard let prepared = next.preparedRows(rowCount: x.rowCount) else {
             return next.input(compute.product(x, weight, bias: bias, then: activate))
         }
-        let type = next.weight.elementType
-        let tiles = TileRows(rowCount: x.rowCount, columnCount: weight.rowCount, for: type, kernels)
-        compute.withProduct(x, weight, bias: bias) { rows, columns, outputs, stride in
+        compute.withProduct(x, weight, bias: bias, columnStep: prepared.columnsPerPart) {
+            rows, columns, outputs, stride in
             activate(rows, columns, outputs, stride)
-            tiles.prepare(rows: rows, columns: columns, outputs, stride: stride)
+            prepared.prepare(rows: rows, columns: columns, outputs, stride: stride)
         }
-        return ProductInput(rowCount: x.rowCount, columnCount: weight.rowCount, weightType: type, operand: tiles)
+        return next.input(prepared, rowCount: x.rowCount)
     }
 
     /// A matrix as this layer's input.
     package func input(_ x: Matrix) -> ProductInput { compute.input(x, for: weight) }
+
+    private func preparedRows(rowCount: Int) -> (any PreparedRows)? {
+        compute.preparedRows(rowCount: rowCount, columnCount: weight.columnCount, for: weight)
+    }
+
+    private func input(_ rows: any PreparedRows, rowCount: Int) -> ProductInput {
+        ProductInput(
+            rowCount: rowCount, columnCount: weight.columnCount, weightType: weight.elementType, operand: rows)
+    }
 
     /// `y += x W^T + b`, in place; y is another matrix than x.
     package func add(_ x: Matrix, to y: Matrix) {
@@ -73,6 +81,28 @@ public struct Linear: Sendable {
                     gate.row(row) + columns.lowerBound, outputs + (row - rows.lowerBound) * stride, columns.count)
             }
         }
+    }
+
+    /// `silu(x W^T + b) * up(x)` as input of another layer.
+    package func gating(_ up: Linear, _ x: Matrix, for next: Linear) -> ProductInput {
+        precondition(weight.rowCount == up.weight.rowCount && weight.columnCount == up.weight.columnCount)
+        let input = input(x)
+        guard up.weight.elementType == weight.elementType, let prepared = next.preparedRows(rowCount: x.rowCount) else {
+            let gate = self(input)
+            up.multiply(x, intoSiLUOf: gate)
+            return next.input(gate)
+        }
+        compute.withProduct(
+            input, weight, bias: bias, columnStep: prepared.columnsPerPart
+        ) { rows, columns, gates, stride in
+            compute.withProduct(input, up.weight, bias: up.bias, rows: rows, columns: columns) { factors in
+                for row in 0..<rows.count {
+                    compute.kernels.silu_multiply(gates + row * stride, factors + row * columns.count, columns.count)
+                }
+            }
+            prepared.prepare(rows: rows, columns: columns, gates, stride: stride)
+        }
+        return next.input(prepared, rowCount: x.rowCount)
     }
 }
 

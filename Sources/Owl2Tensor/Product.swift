@@ -42,14 +42,33 @@ extension Compute {
         return y
     }
 
-    /// The same outputs, of which only `use` has some at a time.
-    package func withProduct(_ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, use: ProductEnding) {
-        multiply(x, weight, bias, into: nil, use)
+    /// The same outputs, of which only `use` has some at a time: columns in multiples of `columnStep`, or to the last one, and
+    /// rows in whole tiles.
+    package func withProduct(
+        _ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, columnStep: Int = 1, use: ProductEnding
+    ) {
+        multiply(x, weight, bias, into: nil, columnStep: columnStep, use)
+    }
+
+    /// Some columns of some rows of a product, `[rows, columns]`, on this thread. The rows are whole tiles, or go to the last.
+    func withProduct(
+        _ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, rows: Range<Int>, columns: Range<Int>,
+        use: (UnsafeMutablePointer<Float>) -> Void
+    ) {
+        WorkingMemory.withFloats(count: rows.count * columns.count) { outputs in
+            withOptionalPointer(bias) { bias in
+                x.operand.multiply(
+                    rows: rows, weight, outputs: columns, bias.map { $0 + columns.lowerBound }, outputs,
+                    stride: columns.count)
+            }
+            use(outputs)
+        }
     }
 
     /// Tasks are blocks of rows by ranges of outputs.
     private func multiply(
-        _ x: ProductInput, _ weight: WeightMatrix, _ bias: [Float]?, into y: Matrix?, _ then: ProductEnding
+        _ x: ProductInput, _ weight: WeightMatrix, _ bias: [Float]?, into y: Matrix?, columnStep: Int = 1,
+        _ then: ProductEnding
     ) {
         precondition(x.columnCount == weight.columnCount, "\(x.columnCount) columns for \(weight.columnCount) inputs")
         precondition(x.weightType == weight.elementType, "input for \(x.weightType), weights of \(weight.elementType)")
@@ -66,7 +85,8 @@ extension Compute {
         let blockCount = (x.rowCount + operand.mostRowsPerBlock - 1) / operand.mostRowsPerBlock
         let tile = operand.rowsPerTile, tileCount = (x.rowCount + tile - 1) / tile
         let rowsPerBlock = min(x.rowCount, (tileCount + blockCount - 1) / blockCount * tile)
-        let outputsPerTask = operand.outputsPerTask(weight, rowCount: rowsPerBlock, threadCount: threadCount)
+        let outputs = operand.outputsPerTask(weight, rowCount: rowsPerBlock, threadCount: threadCount)
+        let outputsPerTask = (outputs + columnStep - 1) / columnStep * columnStep
         let tasksPerBlock = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
         withOptionalPointer(bias) { bias in
             pool.forEach(blockCount * tasksPerBlock) { task in
@@ -78,7 +98,7 @@ extension Compute {
                         rows: rows, weight, outputs: outputs, bias.map { $0 + first }, target, stride: stride)
                     then(rows, outputs, target, stride)
                 }
-                if let y, rows.count == 1 || !operand.collectsOutputs {
+                if let y, rows.count <= operand.rowsPerTile || !operand.collectsOutputs {
                     return multiply(into: y.row(firstRow) + first, stride: y.columnCount)
                 }
                 WorkingMemory.withFloats(count: rows.count * outputs.count) { memory in

@@ -42,18 +42,22 @@ extension Compute {
         rowCount: Int, columnCount: Int, for weight: WeightMatrix, floats: () -> FloatRows, rows: RowSource
     ) -> ProductInput {
         let operand: any ProductOperand
-        let type = weight.elementType
-        if backend == .openblas && rowCount > 1 {
-            operand = floats()
-        } else if let tileKernels {
-            let tiles = TileRows(rowCount: rowCount, columnCount: columnCount, for: type, tileKernels)
-            tiles.prepare(rows, pool)
-            operand = tiles
-        } else if type.isQuantized {
-            operand = QuantizedRows(rowCount: rowCount, columnCount: columnCount, for: type, self, rows)
+        if let prepared = preparedRows(rowCount: rowCount, columnCount: columnCount, for: weight) {
+            prepared.prepare(rows, self)
+            operand = prepared
         } else {
             operand = floats()
         }
-        return ProductInput(rowCount: rowCount, columnCount: columnCount, weightType: type, operand: operand)
+        return ProductInput(
+            rowCount: rowCount, columnCount: columnCount, weightType: weight.elementType, operand: operand)
+    }
+
+    /// Rows that are to be prepared for products with a weight, unless these take floats as they are.
+    func preparedRows(rowCount: Int, columnCount: Int, for weight: WeightMatrix) -> (any PreparedRows)? {
+        let type = weight.elementType
+        if backend == .openblas && rowCount > 1 { return nil }
+        if let tileKernels { return TileRows(rowCount: rowCount, columnCount: columnCount, for: type, tileKernels) }
+        guard type.isQuantized else { return nil }
+        return QuantizedRows(rowCount: rowCount, columnCount: columnCount, blockKernels(for: type))
     }
 }

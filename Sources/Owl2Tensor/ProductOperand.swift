@@ -7,8 +7,8 @@ protocol ProductOperand {
     var mostRowsPerBlock: Int { get }
     /// Blocks of rows are whole tiles.
     var rowsPerTile: Int { get }
-    /// Whether a task's outputs are collected before they go to a large matrix. Where a kernel stores a few of every row in turn,
-    /// each store waits for a line of memory, which costs more than a copy.
+    /// Whether a task's outputs of several tiles are collected before they go to a large matrix. Where a kernel stores a few of
+    /// every row in turn, lines of rows that are kilobytes apart drive each other out of the caches, which costs more than a copy.
     var collectsOutputs: Bool { get }
 
     /// Outputs of a task; there should be several tasks for every thread.
@@ -18,6 +18,19 @@ protocol ProductOperand {
     func multiply(
         rows: Range<Int>, _ weight: WeightMatrix, outputs: Range<Int>, _ bias: UnsafePointer<Float>?,
         _ y: UnsafeMutablePointer<Float>, stride: Int)
+}
+
+/// Activations in a kernel's own form, made of floats.
+protocol PreparedRows: ProductOperand {
+    /// Columns that are prepared together.
+    var columnsPerPart: Int { get }
+
+    /// Prepares all rows.
+    func prepare(_ source: RowSource, _ compute: Compute)
+
+    /// Prepares some columns of some rows, for which x begins. Columns are whole parts, or go to the last one; so are rows, in
+    /// tiles.
+    func prepare(rows: Range<Int>, columns: Range<Int>, _ x: UnsafePointer<Float>, stride: Int)
 }
 
 /// Calls `body` with some rows of activations, one behind the other.
@@ -58,29 +71,43 @@ struct FloatRows: ProductOperand {
 }
 
 /// Activations quantised for products with blocks: bytes with a scale for each group of 32.
-final class QuantizedRows: ProductOperand, @unchecked Sendable {
-    // Unchecked: written in the initialiser, then only read.
+final class QuantizedRows: PreparedRows, @unchecked Sendable {
+    // Unchecked: every row and part is written once, before the rows are read.
     private let bytes: UnsafeMutableRawPointer
     private let byteCount: Int
-    private let rowByteCount: Int
+    private let rowCount: Int
+    private let columnCount: Int
     /// The kernels whose order the bytes have.
     private let kernels: owl2_block_kernels
 
+    private var rowByteCount: Int { owl2_prepared_bytes(columnCount) }
     var collectsOutputs: Bool { true }
+    let columnsPerPart = Int(OWL2_PART_COLUMNS)
 
-    init(rowCount: Int, columnCount: Int, for type: ElementType, _ compute: Compute, _ source: RowSource) {
-        let kernels = compute.blockKernels(for: type)
+    /// Rows that are to be prepared.
+    init(rowCount: Int, columnCount: Int, _ kernels: owl2_block_kernels) {
+        self.rowCount = rowCount
+        self.columnCount = columnCount
         self.kernels = kernels
-        rowByteCount = owl2_prepared_bytes(columnCount)
-        byteCount = rowCount * rowByteCount
-        let bytes = WorkingMemory.allocate(byteCount: byteCount)
-        compute.forEachRow(of: rowCount, width: columnCount) { row in
-            source(row..<row + 1) { kernels.prepare($0, columnCount, bytes, row, rowCount) }
-        }
-        self.bytes = bytes
+        byteCount = rowCount * owl2_prepared_bytes(columnCount)
+        bytes = WorkingMemory.allocate(byteCount: byteCount)
     }
 
     deinit { WorkingMemory.deallocate(bytes, byteCount: byteCount) }
+
+    func prepare(_ source: RowSource, _ compute: Compute) {
+        compute.forEachRow(of: rowCount, width: columnCount) { row in
+            source(row..<row + 1) { prepare(rows: row..<row + 1, columns: 0..<columnCount, $0, stride: columnCount) }
+        }
+    }
+
+    func prepare(rows: Range<Int>, columns: Range<Int>, _ x: UnsafePointer<Float>, stride: Int) {
+        for row in rows {
+            kernels.prepare(
+                x + (row - rows.lowerBound) * stride, columns.lowerBound, columns.count, columnCount, bytes, row,
+                rowCount)
+        }
+    }
 
     func outputsPerTask(_ weight: WeightMatrix, rowCount: Int, threadCount: Int) -> Int {
         outputsPerTask(weight, rowCount: rowCount, threadCount: threadCount, panel: 32)
@@ -99,7 +126,7 @@ final class QuantizedRows: ProductOperand, @unchecked Sendable {
 }
 
 /// Activations in parts of bfloat16 for products by tiles.
-final class TileRows: ProductOperand, @unchecked Sendable {
+final class TileRows: PreparedRows, @unchecked Sendable {
     // Unchecked: every block and step is written once, before the rows are read.
     private let bytes: UnsafeMutableRawPointer
     private let byteCount: Int
@@ -110,6 +137,7 @@ final class TileRows: ProductOperand, @unchecked Sendable {
 
     let mostRowsPerBlock = 640
     let rowsPerTile = Int(OWL2_BLOCK_ROWS)
+    let columnsPerPart = Int(OWL2_STEP)
 
     /// Rows that are to be prepared.
     init(rowCount: Int, columnCount: Int, for type: ElementType, _ kernels: owl2_tile_kernels) {
@@ -127,15 +155,13 @@ final class TileRows: ProductOperand, @unchecked Sendable {
         bytes + row / rowsPerTile * kernels.prepared_bytes(type, rowsPerTile, columnCount)
     }
 
-    /// Prepares all rows.
-    func prepare(_ source: RowSource, _ pool: ThreadPool) {
-        pool.forEach((rowCount + rowsPerTile - 1) / rowsPerTile) { block in
+    func prepare(_ source: RowSource, _ compute: Compute) {
+        compute.pool.forEach((rowCount + rowsPerTile - 1) / rowsPerTile) { block in
             let rows = block * rowsPerTile..<min((block + 1) * rowsPerTile, rowCount)
             source(rows) { prepare(rows: rows, columns: 0..<columnCount, $0, stride: columnCount) }
         }
     }
 
-    /// Prepares some columns of some rows, which begin with a step and a block and are whole ones, or go to the last.
     func prepare(rows: Range<Int>, columns: Range<Int>, _ x: UnsafePointer<Float>, stride: Int) {
         for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: rowsPerTile) {
             kernels.prepare(

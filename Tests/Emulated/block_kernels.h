@@ -7,10 +7,17 @@
 
 static const owl2_block_kernels *const block_twin = &owl2_block_kernels_reference;
 
-static void *prepared(const owl2_block_kernels *kernels, const float *x, size_t m, size_t k) {
+// Rows, of which some columns are prepared at a time.
+static void *prepared_by(size_t step, const owl2_block_kernels *kernels, const float *x, size_t m, size_t k) {
     char *rows = guarded(m * owl2_prepared_bytes(k));
-    for (size_t i = 0; i < m; i++) kernels->prepare(x + i * k, k, rows, i, m);
+    for (size_t from = 0; from < k; from += step)
+        for (size_t i = 0; i < m; i++)
+            kernels->prepare(x + i * k + from, from, k - from < step ? k - from : step, k, rows, i, m);
     return rows;
+}
+
+static void *prepared(const owl2_block_kernels *kernels, const float *x, size_t m, size_t k) {
+    return prepared_by(k, kernels, x, m, k);
 }
 
 // A table's product with rows that it prepared itself.
@@ -41,6 +48,8 @@ static void test_prepare(const owl2_block_kernels *kernels) {
         for (size_t j = 0; j < 32; j++) x[k + j] = j % 2 ? -0.0f : 0;
         x[2 * k] = 1e38f;
         const char *found = prepared(kernels, x, m, k), *expected = prepared(block_twin, x, m, k);
+        begin_case("parts of %zu columns", k);
+        expect_bytes(prepared_by(OWL2_PART_COLUMNS, kernels, x, m, k), found, m * owl2_prepared_bytes(k));
         for (size_t row = 0; row < m; row++) {
             begin_case("row %zu of %zu columns", row, k);
             for (size_t column = 0; column < stretches * 512; column++) {

@@ -36,11 +36,17 @@ import Testing
             rowCount: size.outputs, columnCount: size.inputs, elementType: type, storage: region[1..<region.count])
     }
 
-    static func prepare(_ x: Matrix, _ kernels: owl2_block_kernels) -> [UInt64] {
+    /// Prepares rows as a whole, or some columns at a time, the last ones first.
+    static func prepare(_ x: Matrix, _ kernels: owl2_block_kernels, columnsAtOnce: Int = .max) -> [UInt64] {
         var words = [UInt64](repeating: .max, count: x.rowCount * owl2_prepared_bytes(x.columnCount) / 8)
+        let step = min(columnsAtOnce, x.columnCount)
         words.withUnsafeMutableBytes { bytes in
-            for row in 0..<x.rowCount {
-                kernels.prepare(x.row(row), x.columnCount, bytes.baseAddress, row, x.rowCount)
+            for from in stride(from: 0, to: x.columnCount, by: step).reversed() {
+                for row in 0..<x.rowCount {
+                    kernels.prepare(
+                        x.row(row) + from, from, min(step, x.columnCount - from), x.columnCount, bytes.baseAddress, row,
+                        x.rowCount)
+                }
             }
         }
         return words
@@ -115,6 +121,22 @@ import Testing
                 let expected = Self.inOrder(
                     Self.prepare(x, twin), rows: rowCount, twin, columns, hasStretches: set != .amx)
                 for row in 0..<rowCount { #expect(found[row] == expected[row], "row \(row) of \(columns) columns") }
+            }
+        }
+    }
+
+    @Test("Activations prepared some columns at a time are the same", arguments: availableSets + [nil])
+    func prepareParts(set: InstructionSet?) throws {
+        let kernels = try set.map { try #require($0.blockKernels(for: .q8_0)).pointee } ?? owl2_block_kernels_reference
+        let part = Int(OWL2_PART_COLUMNS)
+        for columns in [96, 128, 512, 544, 1280] {
+            var numbers = TestNumbers(UInt64(columns))
+            for rowCount in [1, OWL2_TILE_ROWS + 27] {
+                let x = numbers.matrix(rowCount, columns)
+                let whole = Self.prepare(x, kernels)
+                for step in [part, 3 * part] {
+                    #expect(Self.prepare(x, kernels, columnsAtOnce: step) == whole, "\(step) of \(columns) columns")
+                }
             }
         }
     }

@@ -70,6 +70,39 @@ import Testing
         #expect(gate.values == target.values)
     }
 
+    @Test(
+        "A layer's input that is prepared piece by piece is the one of all outputs",
+        arguments: [1, 3, 40, 600], [ComputeBackend.own, .openblas])
+    func inputs(rows: Int, backend: ComputeBackend) throws {
+        let types: [(ElementType, ElementType)] = [
+            (.q8_0, .q4_0), (.float16, .q8_0), (.q4_0, .float16), (.q6_k, .q4_k),
+        ]
+        for (type, nextType) in types {
+            for threadCount in [1, 3] {
+                var numbers = TestNumbers(UInt64(rows))
+                let compute = try Compute(threadCount: threadCount, backend: backend), inner = 1280
+                func linear(_ outputs: Int, _ inputs: Int, _ type: ElementType) -> Linear {
+                    let size = BlockKernelTests.Size(rows: 0, outputs: outputs, inputs: inputs)
+                    let weight = TileKernelTests.weights(&numbers, size, type)
+                    return Linear(weight: weight, bias: numbers.array(outputs), compute: compute)
+                }
+                let first = linear(inner, 256, type), other = linear(inner, 256, type)
+                let differing = linear(inner, 256, .q8_0), next = linear(33, inner, nextType)
+                let x = numbers.matrix(rows, 256)
+
+                let activated = first(x)
+                for row in 0..<rows { compute.apply(.gelu, activated.row(row), inner) }
+                #expect(next(first(first.input(x), .gelu, for: next)).values == next(activated).values)
+
+                for up in [other, differing] {
+                    let gate = first(x), factors = up(x)
+                    for row in 0..<rows { compute.kernels.silu_multiply(gate.row(row), factors.row(row), inner) }
+                    #expect(next(first.gating(up, x, for: next)).values == next(gate).values, "\(type) \(nextType)")
+                }
+            }
+        }
+    }
+
     @Test("OpenBLAS should know a processor with AVX2 or AVX-512")
     func openBLASCore() {
         func better(_ name: String, _ set: InstructionSet) -> String? {

@@ -26,8 +26,8 @@
 
 #include "owl2_kernels.h"
 
-// Elements of a group, bytes of a prepared stretch and rows of a tile.
-enum { OWL2_GROUP = 32, OWL2_STRETCH_BYTES = 704, OWL2_TILE_ROWS = 32 };
+// Elements of a group, columns that are prepared together, bytes of a prepared stretch and rows of a tile.
+enum { OWL2_GROUP = 32, OWL2_PART_COLUMNS = 128, OWL2_STRETCH_BYTES = 704, OWL2_TILE_ROWS = 32 };
 
 // The number of stretches of k columns.
 static inline size_t owl2_stretches(size_t k) { return (k + 511) / 512; }
@@ -46,8 +46,9 @@ typedef struct {
     // Where element `column` of row i of m prepared rows stands, and the scale of its group.
     owl2_place (*place)(size_t i, size_t m, size_t k, size_t column);
 
-    // Prepares the k activations at x, as row i of m.
-    void (*prepare)(const float *x, size_t k, void *rows, size_t i, size_t m);
+    // Prepares n activations at x as columns from `from` on of row i of m rows of k columns. Both are multiples of
+    // OWL2_PART_COLUMNS, but for n where these are the last columns.
+    void (*prepare)(const float *x, size_t from, size_t n, size_t k, void *rows, size_t i, size_t m);
 
     // Bytes of memory that a product of m rows of k columns works in.
     size_t (*working_bytes)(size_t m, size_t k);
