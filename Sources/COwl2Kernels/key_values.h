@@ -40,12 +40,19 @@ static inline size_t owl2_int16_pair(size_t row, size_t column, size_t columns) 
 // The scales of the 64 keys or values of a page, behind their n columns.
 static inline float *owl2_int16_scales(void *page, size_t n) { return (float *)((int16_t *)page + 64 * n); }
 
-// Stores a head's key and value as row `slot` of a page.
+// Stores a head's key and value as row `slot` of a page. Of a key two columns are neighbours, of a value two rows.
 static inline void owl2_store_int16(float (*quantize)(const float *, size_t, int16_t *), const float *key, const float *value,
                                     size_t n, size_t slot, void *keys, void *values) {
     int16_t q[OWL2_INT16_MOST_COLUMNS];
     owl2_int16_scales(keys, n)[slot] = quantize(key, n, q);
-    for (size_t i = 0; i < n; i++) ((int16_t *)keys)[owl2_int16_pair(i, slot, 64)] = q[i];
+    for (size_t i = 0; i < n; i += 2) __builtin_memcpy((int16_t *)keys + owl2_int16_pair(i, slot, 64), q + i, 2 * sizeof *q);
     owl2_int16_scales(values, n)[slot] = quantize(value, n, q);
-    for (size_t i = 0; i < n; i++) ((int16_t *)values)[owl2_int16_pair(slot, i, n)] = q[i];
+    int16_t *const row = (int16_t *)values + slot / 2 * 2 * n;
+    const uint32_t shift = slot % 2 * 16, other = 0xffff0000u >> shift;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t pair;
+        __builtin_memcpy(&pair, row + 2 * i, sizeof pair);
+        pair = (pair & other) | (uint32_t)(uint16_t)q[i] << shift;
+        __builtin_memcpy(row + 2 * i, &pair, sizeof pair);
+    }
 }

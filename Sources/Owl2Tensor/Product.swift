@@ -105,6 +105,7 @@ extension Compute {
                     multiply(into: memory, stride: outputs.count)
                     guard let y else { return }
                     for row in rows {
+                        if row + 8 < rows.upperBound { owl2_ask_to_write(y.row(row + 8) + first, outputs.count * 4) }
                         (y.row(row) + first).update(
                             from: memory + (row - firstRow) * outputs.count, count: outputs.count)
                     }

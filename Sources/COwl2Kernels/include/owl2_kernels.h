@@ -126,6 +126,11 @@ const char *owl2_tier_name(owl2_tier tier);
 // The naive twins, in plain loops and double-precision sums: what the tables are tested against.
 extern const owl2_kernels owl2_kernels_reference;
 
+// Asks for the lines of memory that is to be written.
+static inline void owl2_ask_to_write(const void *memory, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)memory + line, 1, 3);
+}
+
 // Tells the processor that a loop waits for another thread.
 static inline void owl2_pause(void) {
 #if defined(__x86_64__)
