@@ -87,7 +87,10 @@ public struct Linear: Sendable {
     package func gating(_ up: Linear, _ x: Matrix, for next: Linear) -> ProductInput {
         precondition(weight.rowCount == up.weight.rowCount && weight.columnCount == up.weight.columnCount)
         let input = input(x)
-        guard up.weight.elementType == weight.elementType, let prepared = next.preparedRows(rowCount: x.rowCount) else {
+        // A single row is as fast as weights are read: threads end together where tasks are small.
+        guard x.rowCount > 1, up.weight.elementType == weight.elementType,
+            let prepared = next.preparedRows(rowCount: x.rowCount)
+        else {
             let gate = self(input)
             up.multiply(x, intoSiLUOf: gate)
             return next.input(gate)
