@@ -85,8 +85,8 @@ extension Compute {
         let blockCount = (x.rowCount + operand.mostRowsPerBlock - 1) / operand.mostRowsPerBlock
         let tile = operand.rowsPerTile, tileCount = (x.rowCount + tile - 1) / tile
         let rowsPerBlock = min(x.rowCount, (tileCount + blockCount - 1) / blockCount * tile)
-        let outputs = operand.outputsPerTask(weight, rowCount: rowsPerBlock, threadCount: threadCount)
-        let outputsPerTask = (outputs + columnStep - 1) / columnStep * columnStep
+        let preferred = operand.outputsPerTask(weight, rowCount: rowsPerBlock, threadCount: threadCount)
+        let outputsPerTask = (preferred + columnStep - 1) / columnStep * columnStep
         let tasksPerBlock = (weight.rowCount + outputsPerTask - 1) / outputsPerTask
         withOptionalPointer(bias) { bias in
             pool.forEach(blockCount * tasksPerBlock) { task in
