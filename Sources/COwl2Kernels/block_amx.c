@@ -124,8 +124,7 @@ INLINE void product_of(owl2_type type, const void *x, size_t m, const char *w, s
                     _tile_loadconfig(&shapes);
                 }
                 q.y = y + i * y_stride + j;
-                for (size_t half = 0; half < outputs; half += 16)
-                    owl2_ask_for_outputs(q.y + half, to - i < SQUARE ? to - i : SQUARE, y_stride);
+                owl2_ask_for_outputs(q.y, to - i < SQUARE ? to - i : SQUARE, outputs, y_stride);
                 multiply_square(type, &q);
             }
         }

@@ -172,7 +172,7 @@ INLINE void few_rows(owl2_type type, const prepared_stretch *x, size_t m, const 
     const size_t stretches = k / 512;
     const size_t row_bytes = stretches * bytes + rest;
     next_weights next = owl2_next_weights(w + OUTPUTS * row_bytes, OUTPUTS * row_bytes);
-    owl2_ask_for_outputs(y, m, y_stride);
+    owl2_ask_for_outputs(y, m, n, y_stride);
     for (size_t s = 0; s < stretches + (rest > 0); s++, w += bytes)
         for (size_t j = 0; j < n; j += 2) {
             const char *w0 = w + j * row_bytes, *w1 = j + 1 < n ? w0 + row_bytes : w0;

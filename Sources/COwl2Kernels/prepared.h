@@ -82,9 +82,9 @@ static inline __attribute__((always_inline)) void owl2_ask_for(const char *from,
     }
 }
 
-// Asks for the lines that outputs of some rows go to: a store of a few of each would wait for its line.
-static inline __attribute__((always_inline)) void owl2_ask_for_outputs(const float *y, size_t rows, size_t y_stride) {
-    for (size_t i = 0; i < rows; i++) __builtin_prefetch(y + i * y_stride, 1, 3);
+// Asks for the lines that n outputs of some rows go to: a store of a few of each would wait for its line.
+static inline __attribute__((always_inline)) void owl2_ask_for_outputs(const float *y, size_t rows, size_t n, size_t y_stride) {
+    for (size_t i = 0; i < rows; i++) owl2_ask_to_write(y + i * y_stride, n * sizeof *y);
 }
 
 // Weights that come next, of which some are asked for at a time: in the order of memory, into the first-level cache;

@@ -104,7 +104,7 @@ typedef struct {
                          size_t stride);
 
     // y[j] = e^(scale (x[j] - most)) factors[j] / y_scale, rounded, for j < n, and 0 for n <= j < 64, where x[j] <= most;
-    // gives the sum of e^(scale (x[j] - most)), within 64 * 2^-100. The factors are not negative.
+    // gives the sum of e^(scale (x[j] - most)). The factors are not negative.
     float (*exponentials_int16)(const float *x, size_t n, float scale, float most, const float *factors, int16_t *y,
                                 float *y_scale);
 
