@@ -28,6 +28,19 @@ static inline void owl2_store_q8_row(const float *x, size_t n, int8_t *q, size_t
     }
 }
 
+static inline void owl2_store_q8_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    float *const scales = (float *)((int8_t *)page + 64 * n);
+    for (size_t row = 0; row < m; row++)
+        owl2_store_q8_row(x + row * stride, n, (int8_t *)page + slot + row, 64, scales + slot + row, 64);
+}
+
+static inline void owl2_store_q8_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    float *const scales = (float *)((int8_t *)page + 64 * n);
+    for (size_t row = 0; row < m; row++)
+        owl2_store_q8_row(x + row * stride, n, (int8_t *)page + (slot + row) * n, 1, scales + (slot + row) * owl2_q8_groups(n),
+                          1);
+}
+
 // The greatest magnitudes of 16-bit queries, keys and values, and of powers: 32-bit sums hold the products of
 // OWL2_INT16_MOST_COLUMNS columns of queries and keys, and of 64 powers and values.
 enum { OWL2_INT16_MOST = 4095, OWL2_INT16_MOST_POWER = 8191 };
@@ -40,19 +53,12 @@ static inline size_t owl2_int16_pair(size_t row, size_t column, size_t columns) 
 // The scales of the 64 keys or values of a page, behind their n columns.
 static inline float *owl2_int16_scales(void *page, size_t n) { return (float *)((int16_t *)page + 64 * n); }
 
-// Stores a head's key and value as row `slot` of a page. Of a key two columns are neighbours, of a value two rows.
-static inline void owl2_store_int16(float (*quantize)(const float *, size_t, int16_t *), const float *key, const float *value,
-                                    size_t n, size_t slot, void *keys, void *values) {
+// Of a key two columns are neighbours, of a value two rows.
+static inline void owl2_store_int16_keys(float (*quantize)(const float *, size_t, int16_t *), const float *x, size_t stride,
+                                         size_t m, size_t n, size_t slot, void *page) {
     int16_t q[OWL2_INT16_MOST_COLUMNS];
-    owl2_int16_scales(keys, n)[slot] = quantize(key, n, q);
-    for (size_t i = 0; i < n; i += 2) __builtin_memcpy((int16_t *)keys + owl2_int16_pair(i, slot, 64), q + i, 2 * sizeof *q);
-    owl2_int16_scales(values, n)[slot] = quantize(value, n, q);
-    int16_t *const row = (int16_t *)values + slot / 2 * 2 * n;
-    const uint32_t shift = slot % 2 * 16, other = 0xffff0000u >> shift;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t pair;
-        __builtin_memcpy(&pair, row + 2 * i, sizeof pair);
-        pair = (pair & other) | (uint32_t)(uint16_t)q[i] << shift;
-        __builtin_memcpy(row + 2 * i, &pair, sizeof pair);
+    for (const size_t end = slot + m; slot < end; slot++, x += stride) {
+        owl2_int16_scales(page, n)[slot] = quantize(x, n, q);
+        for (size_t i = 0; i < n; i += 2) __builtin_memcpy((int16_t *)page + owl2_int16_pair(i, slot, 64), q + i, 2 * sizeof *q);
     }
 }

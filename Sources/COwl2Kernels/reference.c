@@ -42,20 +42,30 @@ static void widen(owl2_type type, const void *w, size_t n, float *y) {
     for (size_t i = 0; i < n; i++) y[i] = element(type, w, i);
 }
 
-static void store_f32(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
-    for (size_t i = 0; i < n; i++) ((float *)keys)[i * 64 + slot] = key[i];
-    for (size_t i = 0; i < n; i++) ((float *)values)[slot * n + i] = value[i];
+static void store_f32_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    for (size_t i = 0; i < m * n; i++) ((float *)page)[i % n * 64 + slot + i / n] = x[i / n * stride + i % n];
 }
 
-static void store_f16(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
-    for (size_t i = 0; i < n; i++) ((uint16_t *)keys)[i * 64 + slot] = owl2_half_from_float(key[i]);
-    for (size_t i = 0; i < n; i++) ((uint16_t *)values)[slot * n + i] = owl2_half_from_float(value[i]);
+static void store_f32_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    for (size_t i = 0; i < m * n; i++) ((float *)page)[slot * n + i] = x[i / n * stride + i % n];
 }
 
-static void store_q8(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
-    owl2_store_q8_row(key, n, (int8_t *)keys + slot, 64, (float *)((int8_t *)keys + 64 * n) + slot, 64);
-    float *scales = (float *)((int8_t *)values + 64 * n) + slot * owl2_q8_groups(n);
-    owl2_store_q8_row(value, n, (int8_t *)values + slot * n, 1, scales, 1);
+static void store_f16_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    for (size_t i = 0; i < m * n; i++)
+        ((uint16_t *)page)[i % n * 64 + slot + i / n] = owl2_half_from_float(x[i / n * stride + i % n]);
+}
+
+static void store_f16_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    for (size_t i = 0; i < m * n; i++)
+        ((uint16_t *)page)[slot * n + i] = owl2_half_from_float(x[i / n * stride + i % n]);
+}
+
+static void store_q8_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    owl2_store_q8_keys(x, stride, m, n, slot, page);
+}
+
+static void store_q8_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    owl2_store_q8_values(x, stride, m, n, slot, page);
 }
 
 static void widen_q8_keys(const void *keys, size_t n, float *y) {
@@ -132,8 +142,16 @@ static float quantize_to(const float *x, size_t n, int16_t most, int16_t *y) {
 
 static float quantize_int16(const float *x, size_t n, int16_t *y) { return quantize_to(x, n, OWL2_INT16_MOST, y); }
 
-static void store_int16(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values) {
-    owl2_store_int16(quantize_int16, key, value, n, slot, keys, values);
+static void store_int16_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    owl2_store_int16_keys(quantize_int16, x, stride, m, n, slot, page);
+}
+
+static void store_int16_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
+    int16_t q[OWL2_INT16_MOST_COLUMNS];
+    for (size_t row = 0; row < m; row++) {
+        owl2_int16_scales(page, n)[slot + row] = quantize_int16(x + row * stride, n, q);
+        for (size_t i = 0; i < n; i++) ((int16_t *)page)[owl2_int16_pair(slot + row, i, n)] = q[i];
+    }
 }
 
 static void scores_int16(const int16_t *queries, size_t m, const void *keys, size_t n, size_t columns, float *scores,

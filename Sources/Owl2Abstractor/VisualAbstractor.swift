@@ -50,19 +50,21 @@ struct AbstractorAttention: Sendable {
     ///   - keyValues: `[pictures * (queries + 1 + patches), width]`.
     /// - Returns: `[pictures * queries, width]`.
     func callAsFunction(queries: Matrix, keyValues: Matrix) -> Matrix {
-        let heads = configuration.attentionHeadCount, dimension = configuration.headDimension
-        let q = query(compute.adding(queryPositions, toEveryGroupOf: queries))
-        let k = key(compute.adding(keyPositions, toEveryGroupOf: keyValues))
-        let v = value(keyValues)
-        let keyRows = keyPositions.rowCount, queryRows = configuration.queryCount
-        let pictures = (0..<queries.rowCount / queryRows).map { picture in
-            KeyValueRows(
-                count: keyRows, keys: k.row(picture * keyRows), values: v.row(picture * keyRows),
-                rowStride: k.columnCount, headStride: dimension)
-        }
-        return compute.attention(
-            q, headCount: heads, headDimension: dimension, headStride: dimension, toPictures: pictures,
+        let dimension = configuration.headDimension
+        let attention = PictureAttention(
+            headCount: configuration.attentionHeadCount, headDimension: dimension,
+            pictureCount: queries.rowCount / configuration.queryCount, rowsPerPicture: keyPositions.rowCount,
             projectedBy: key)
+        func store(_ part: KeyValuePart, _ layer: Linear, of x: Matrix) {
+            layer.withOutputs(of: layer.input(x), columnStep: dimension) { rows, columns, outputs, stride in
+                attention.store(
+                    part, outputs, stride: stride, headStride: dimension, rows: rows,
+                    heads: columns.lowerBound / dimension..<columns.upperBound / dimension)
+            }
+        }
+        store(.keys, key, of: compute.adding(keyPositions, toEveryGroupOf: keyValues))
+        store(.values, value, of: keyValues)
+        return attention(query(compute.adding(queryPositions, toEveryGroupOf: queries)))
     }
 }
 

@@ -38,36 +38,53 @@ struct DecoderAttention: Sendable {
     /// Adds the attention of x to y, both `[rows, width]`; the rows' keys and values are added to their caches.
     func add(_ x: Matrix, to y: Matrix, _ plan: ForwardPlan, layer: Int) {
         let dimension = configuration.headDimension
-        let queries = queryProjection(x)
-        let keys = keyProjection(x, plan.routing)
-        let values = valueProjection(x, plan.routing)
-        rotate(queries, plan)
-        rotate(keys, plan)
-        compute.append(
-            plan.runs.map { run in
-                let first = run.rows.lowerBound
-                return NewKeyValues(
-                    pages: run.cache.layers[layer],
-                    rows: KeyValueRows(
-                        count: run.rows.count, keys: keys.row(first), values: values.row(first),
-                        rowStride: keys.columnCount, headStride: dimension))
-            })
+        let places = plan.runs.flatMap { run in
+            let pages = run.cache.layers[layer]
+            return pages.grow(by: run.rows.count).map(pages.place)
+        }
+        func heads(_ columns: Range<Int>) -> Range<Int> {
+            columns.lowerBound / dimension..<columns.upperBound / dimension
+        }
+        let rotation = Rotation(plan, dimension, compute)
+        keyProjection.withOutputs(of: x, plan.routing, columnStep: dimension) { row, columns, key in
+            rotation.turn(key, headCount: heads(columns).count, row: row)
+            compute.store(.keys, key, headStride: dimension, heads: heads(columns), at: places[row])
+        }
+        valueProjection.withOutputs(of: x, plan.routing, columnStep: dimension) { row, columns, value in
+            compute.store(.values, value, headStride: dimension, heads: heads(columns), at: places[row])
+        }
+        let queries = queryProjection(x, columnStep: dimension) { rows, columns, queries, stride in
+            for row in rows {
+                rotation.turn(
+                    queries + (row - rows.lowerBound) * stride, headCount: heads(columns).count, row: row)
+            }
+        }
         let groups = plan.runs.map { run in
             AttentionGroup(
                 rows: run.rows, pages: run.cache.layers[layer], visibleKeys: run.firstPosition + 1, keysPerRow: 1)
         }
-        let attended = compute.attention(
-            queries, headCount: configuration.attentionHeadCount, headStride: dimension, groups: groups)
+        let attended = compute.attention(queries, headCount: configuration.attentionHeadCount, groups: groups)
         outputProjection.add(attended, to: y)
     }
+}
 
-    private func rotate(_ x: Matrix, _ plan: ForwardPlan) {
-        let dimension = configuration.headDimension
-        compute.forEachRow(of: x.rowCount, width: x.columnCount) { row in
-            for head in 0..<x.columnCount / dimension {
-                compute.kernels.rotate_halves(
-                    x.row(row) + head * dimension, plan.cosine.row(row), plan.sine.row(row), dimension / 2)
-            }
+/// Turns heads of rows to their positions.
+private struct Rotation {
+    let cosine: Matrix
+    let sine: Matrix
+    let dimension: Int
+    let compute: Compute
+
+    init(_ plan: ForwardPlan, _ dimension: Int, _ compute: Compute) {
+        (cosine, sine) = (plan.cosine, plan.sine)
+        self.dimension = dimension
+        self.compute = compute
+    }
+
+    /// Some heads of a row, one behind the other.
+    func turn(_ x: UnsafeMutablePointer<Float>, headCount: Int, row: Int) {
+        for head in 0..<headCount {
+            compute.kernels.rotate_halves(x + head * dimension, cosine.row(row), sine.row(row), dimension / 2)
         }
     }
 }

@@ -39,14 +39,17 @@ struct MultiwayLinear: Sendable {
         visual = branch(.visual)
     }
 
-    /// `[rows, inputs]` to `[rows, outputs]`.
-    func callAsFunction(_ x: Matrix, _ routing: ModalityRouting) -> Matrix {
-        if routing.visualRows.isEmpty { return text(x) }
-        if routing.textRows.isEmpty { return visual(x) }
-        let y = Matrix(uninitializedRows: x.rowCount, columns: text.weight.rowCount)
-        y.scatter(text(x.gathering(routing.textRows)), to: routing.textRows)
-        y.scatter(visual(x.gathering(routing.visualRows)), to: routing.visualRows)
-        return y
+    /// The outputs of x, `[rows, inputs]`, of which only `use` has some columns of a row at a time, in multiples of `columnStep`.
+    func withOutputs(
+        of x: Matrix, _ routing: ModalityRouting, columnStep: Int,
+        use: (_ row: Int, _ columns: Range<Int>, _ outputs: UnsafeMutablePointer<Float>) -> Void
+    ) {
+        for (layer, rows) in [(text, routing.textRows), (visual, routing.visualRows)] where !rows.isEmpty {
+            let input = layer.input(rows.count == x.rowCount ? x : x.gathering(rows))
+            layer.withOutputs(of: input, columnStep: columnStep) { some, columns, outputs, stride in
+                for row in some { use(rows[row], columns, outputs + (row - some.lowerBound) * stride) }
+            }
+        }
     }
 }
 

@@ -30,12 +30,11 @@ extension Compute {
     /// `h / (heads / key heads)`.
     ///
     /// - Parameters:
-    ///   - queries: Head `h` of a row begins at column `h * headStride`.
+    ///   - queries: `[rows, heads * d]`.
     ///   - headCount: Query heads, a multiple of the pages' heads.
-    ///   - headStride: Columns from head to head.
     ///   - groups: Which rows see which keys.
     /// - Returns: `[rows, heads * d]`.
-    package func attention(_ queries: Matrix, headCount: Int, headStride: Int, groups: [AttentionGroup]) -> Matrix {
+    package func attention(_ queries: Matrix, headCount: Int, groups: [AttentionGroup]) -> Matrix {
         let dimension = groups.first?.pages.headDimension ?? 0
         let output = Matrix(uninitializedRows: queries.rowCount, columns: headCount * dimension)
         var tiles: [AttentionGroup] = []
@@ -52,13 +51,13 @@ extension Compute {
             let tile = tiles[task % tiles.count]
             attend(
                 tile, head: task / tiles.count, headsPerKeyHead: headCount / tile.pages.headCount,
-                queries: queries, headStride: headStride, output: output)
+                queries: queries, output: output)
         }
         return output
     }
 
     private func attend(
-        _ tile: AttentionGroup, head: Int, headsPerKeyHead: Int, queries: Matrix, headStride: Int, output: Matrix
+        _ tile: AttentionGroup, head: Int, headsPerKeyHead: Int, queries: Matrix, output: Matrix
     ) {
         let work = HeadAttention(tile: tile, keyHead: head / headsPerKeyHead)
         // A head's part of rows of queries and of the output stands in one piece while it is used: in the matrices the rows
@@ -67,7 +66,7 @@ extension Compute {
         WorkingMemory.withFloats(count: 2 * partCount + work.floatCount) { query in
             let result = query + partCount
             for row in 0..<tile.rows.count {
-                let source = queries.row(tile.rows.lowerBound + row) + head * headStride
+                let source = queries.row(tile.rows.lowerBound + row) + head * dimension
                 (query + row * dimension).update(from: source, count: dimension)
             }
             switch tile.pages.storage {

@@ -46,18 +46,45 @@ package final class KeyValuePages: @unchecked Sendable {
     /// Columns that share a scale.
     static let groupColumnCount = 32
 
-    package let headCount: Int
-    package let headDimension: Int
-    package let storage: Storage
+    /// How a page is divided.
+    struct Layout {
+        let headCount: Int
+        let headDimension: Int
+        let storage: Storage
+
+        /// Elements of a head's keys, or values, in a page.
+        var headElementCount: Int { headDimension * pageRowCount }
+
+        /// Bytes of a head's keys, or values, in a page.
+        private var headByteCount: Int {
+            switch storage {
+            case .f32: headElementCount * 4
+            case .f16: headElementCount * 2
+            case .q8_0: headElementCount + groupCount * pageRowCount * 4
+            case .int16: headElementCount * 2 + pageRowCount * 4
+            }
+        }
+
+        private var groupCount: Int { (headDimension + groupColumnCount - 1) / groupColumnCount }
+
+        var pageByteCount: Int { 2 * headCount * headByteCount }
+
+        func offset(ofKeys head: Int) -> Int { head * headByteCount }
+        func offset(ofValues head: Int) -> Int { (headCount + head) * headByteCount }
+    }
+
+    let layout: Layout
     /// Rows in use.
     package private(set) var count = 0
-    private var pages: [UnsafeMutableRawPointer] = []
+    fileprivate private(set) var pages: [UnsafeMutableRawPointer] = []
+
+    package var headCount: Int { layout.headCount }
+    package var headDimension: Int { layout.headDimension }
+    package var storage: Storage { layout.storage }
 
     package init(headCount: Int, headDimension: Int, storage: Storage) {
         precondition(storage != .int16 || Self.integersFit(headDimension), "columns for 16-bit integers")
-        self.headCount = headCount
-        self.headDimension = headDimension
-        self.storage = storage
+        layout = Layout(headCount: headCount, headDimension: headDimension, storage: storage)
     }
 
     /// Whether keys of so many columns can be held as integers of 16 bits.
@@ -66,46 +93,33 @@ package final class KeyValuePages: @unchecked Sendable {
     }
 
     deinit {
-        for page in pages { WorkingMemory.deallocate(page, byteCount: pageByteCount) }
+        for page in pages { WorkingMemory.deallocate(page, byteCount: layout.pageByteCount) }
     }
 
     /// Elements of a head's keys, or values, in a page.
-    package var headElementCount: Int { headDimension * Self.pageRowCount }
-
-    var groupCount: Int { (headDimension + Self.groupColumnCount - 1) / Self.groupColumnCount }
-
-    /// Bytes of a head's keys, or values, in a page.
-    private var headByteCount: Int {
-        switch storage {
-        case .f32: headElementCount * 4
-        case .f16: headElementCount * 2
-        case .q8_0: headElementCount + groupCount * Self.pageRowCount * 4
-        case .int16: headElementCount * 2 + Self.pageRowCount * 4
-        }
-    }
-
-    private var pageByteCount: Int { 2 * headCount * headByteCount }
+    package var headElementCount: Int { layout.headElementCount }
 
     /// Bytes of the pages.
-    package var byteCount: Int { pages.count * pageByteCount }
+    package var byteCount: Int { pages.count * layout.pageByteCount }
 
     /// The keys of a head in a page: `[dimension, row]`.
-    package func keys(page: Int, head: Int) -> UnsafeMutableRawPointer { pages[page] + head * headByteCount }
+    package func keys(page: Int, head: Int) -> UnsafeMutableRawPointer { pages[page] + layout.offset(ofKeys: head) }
 
     /// The values of a head in a page: `[row, dimension]`.
     package func values(page: Int, head: Int) -> UnsafeMutableRawPointer {
-        pages[page] + (headCount + head) * headByteCount
+        pages[page] + layout.offset(ofValues: head)
     }
 
-    /// Makes room for rows, all of which the caller then writes. What a new page has behind them is zeros.
+    /// Makes room for rows, all of which the caller then stores. What a new page has behind them is zeros.
     ///
     /// - Returns: The rows' numbers in the sequence.
-    func grow(by rowCount: Int) -> Range<Int> {
+    @discardableResult
+    package func grow(by rowCount: Int) -> Range<Int> {
         let rows = count..<count + rowCount
         while pages.count * Self.pageRowCount < rows.upperBound {
-            let page = WorkingMemory.allocate(byteCount: pageByteCount)
+            let page = WorkingMemory.allocate(byteCount: layout.pageByteCount)
             let isWhollyWritten = (pages.count + 1) * Self.pageRowCount <= rows.upperBound
-            if !isWhollyWritten { page.initializeMemory(as: UInt8.self, repeating: 0, count: pageByteCount) }
+            if !isWhollyWritten { page.initializeMemory(as: UInt8.self, repeating: 0, count: layout.pageByteCount) }
             pages.append(page)
         }
         count = rows.upperBound
@@ -119,82 +133,87 @@ package final class KeyValuePages: @unchecked Sendable {
     }
 }
 
-/// Keys and values of some rows: head `h` of a row begins `h * headStride` elements behind the row's begin.
-package struct KeyValueRows {
-    let count: Int
-    let keys: UnsafePointer<Float>
-    let values: UnsafePointer<Float>
-    let rowStride: Int
-    let headStride: Int
-
-    /// - Parameters:
-    ///   - count: How many rows.
-    ///   - keys: The first row's keys.
-    ///   - values: The first row's values.
-    ///   - rowStride: Elements from row to row.
-    ///   - headStride: Elements from head to head.
-    package init(
-        count: Int, keys: UnsafePointer<Float>, values: UnsafePointer<Float>, rowStride: Int, headStride: Int
-    ) {
-        self.count = count
-        self.keys = keys
-        self.values = values
-        self.rowStride = rowStride
-        self.headStride = headStride
-    }
+/// What attention keeps of a row.
+package enum KeyValuePart {
+    case keys
+    case values
 }
 
-/// Rows that are added to pages.
-package struct NewKeyValues {
-    package let pages: KeyValuePages
-    let rows: KeyValueRows
+/// Where a row of a sequence has its keys and values, for as long as its pages are in use. Threads may share it at no cost.
+package struct KeyValuePlace {
+    fileprivate let page: UnsafeMutableRawPointer
+    /// The row's number in the page.
+    fileprivate let slot: Int
+    fileprivate let layout: KeyValuePages.Layout
+}
 
-    package init(pages: KeyValuePages, rows: KeyValueRows) {
-        self.pages = pages
-        self.rows = rows
+extension KeyValuePages {
+    /// Where a row has its keys and values.
+    package func place(of row: Int) -> KeyValuePlace {
+        let (page, slot) = row.quotientAndRemainder(dividingBy: Self.pageRowCount)
+        return KeyValuePlace(page: pages[page], slot: slot, layout: layout)
     }
 }
 
 extension Compute {
-    /// Adds rows to their pages, which are all different.
+    /// Stores keys, or values, of some heads of rows that follow one another in a sequence. Other rows and heads may be stored
+    /// by other threads at the same time.
     ///
-    /// A task writes all heads of some rows: a row's heads are neighbours where they come from, and the rows' keys are
-    /// neighbours where they go.
-    package func append(_ all: [NewKeyValues]) {
-        guard let pages = all.first?.pages else { return }
-        let rowsPerTask = 16
-        var tasks: [(new: NewKeyValues, first: Int, rows: Range<Int>)] = []
-        for new in all {
-            let first = new.pages.grow(by: new.rows.count).lowerBound
-            for start in stride(from: 0, to: new.rows.count, by: rowsPerTask) {
-                tasks.append((new, first, start..<min(start + rowsPerTask, new.rows.count)))
-            }
-        }
-        let rowCount = all.reduce(0) { $0 + $1.rows.count }
-        if rowCount * pages.headCount * pages.headDimension >= 1 << 15 {
-            pool.forEach(tasks.count) { write(tasks[$0].new, tasks[$0].rows, behind: tasks[$0].first) }
-        } else {
-            for task in tasks { write(task.new, task.rows, behind: task.first) }
+    /// - Parameters:
+    ///   - part: Which of both.
+    ///   - x: The first row's and head's.
+    ///   - stride: Elements from row to row.
+    ///   - headStride: Elements from head to head.
+    ///   - rows: Their numbers in the pages, which have room for them.
+    ///   - heads: The heads.
+    ///   - pages: Where they go.
+    package func store(
+        _ part: KeyValuePart, _ x: UnsafePointer<Float>, stride: Int, headStride: Int, rows: Range<Int>,
+        heads: Range<Int>, in pages: KeyValuePages
+    ) {
+        var row = rows.lowerBound
+        while row < rows.upperBound {
+            let place = pages.place(of: row), count = min(KeyValuePages.pageRowCount - place.slot, rows.upperBound - row)
+            store(
+                part, x + (row - rows.lowerBound) * stride, stride: stride, count: count, headStride: headStride,
+                heads: heads, at: place)
+            row += count
         }
     }
 
-    private func write(_ new: NewKeyValues, _ rows: Range<Int>, behind first: Int) {
-        let pages = new.pages
-        let write =
-            switch pages.storage {
-            case .f32: kernels.store_f32
-            case .f16: kernels.store_f16
-            case .q8_0: kernels.store_q8
-            case .int16: kernels.store_int16
-            }
-        for row in rows {
-            let (page, slot) = (first + row).quotientAndRemainder(dividingBy: KeyValuePages.pageRowCount)
-            for head in 0..<pages.headCount {
-                let source = row * new.rows.rowStride + head * new.rows.headStride
-                write?(
-                    new.rows.keys + source, new.rows.values + source, pages.headDimension, slot,
-                    pages.keys(page: page, head: head), pages.values(page: page, head: head))
-            }
+    /// Stores keys, or values, of some heads of a row.
+    package func store(
+        _ part: KeyValuePart, _ x: UnsafePointer<Float>, headStride: Int, heads: Range<Int>, at place: KeyValuePlace
+    ) {
+        store(part, x, stride: 0, count: 1, headStride: headStride, heads: heads, at: place)
+    }
+
+    /// The same of rows of one page.
+    private func store(
+        _ part: KeyValuePart, _ x: UnsafePointer<Float>, stride: Int, count: Int, headStride: Int, heads: Range<Int>,
+        at place: KeyValuePlace
+    ) {
+        let layout = place.layout, store = storing(part, layout.storage)
+        for head in heads {
+            let offset = part == .keys ? layout.offset(ofKeys: head) : layout.offset(ofValues: head)
+            store?(
+                x + (head - heads.lowerBound) * headStride, stride, count, layout.headDimension, place.slot,
+                place.page + offset)
+        }
+    }
+
+    private func storing(
+        _ part: KeyValuePart, _ storage: KeyValuePages.Storage
+    ) -> (@convention(c) (UnsafePointer<Float>?, Int, Int, Int, Int, UnsafeMutableRawPointer?) -> Void)? {
+        switch (storage, part) {
+        case (.f32, .keys): kernels.store_f32_keys
+        case (.f32, .values): kernels.store_f32_values
+        case (.f16, .keys): kernels.store_f16_keys
+        case (.f16, .values): kernels.store_f16_values
+        case (.q8_0, .keys): kernels.store_q8_keys
+        case (.q8_0, .values): kernels.store_q8_values
+        case (.int16, .keys): kernels.store_int16_keys
+        case (.int16, .values): kernels.store_int16_values
         }
     }
 }

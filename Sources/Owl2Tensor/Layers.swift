@@ -26,6 +26,16 @@ public struct Linear: Sendable {
         compute.product(x, weight, bias: bias)
     }
 
+    /// The same, followed by `then` for some rows and columns at a time, columns in multiples of `columnStep`.
+    package func callAsFunction(_ x: Matrix, columnStep: Int, then: ProductEnding) -> Matrix {
+        compute.product(input(x), weight, bias: bias, columnStep: columnStep, then: then)
+    }
+
+    /// The outputs, of which only `use` has some rows and columns at a time, columns in multiples of `columnStep`.
+    package func withOutputs(of x: ProductInput, columnStep: Int, use: ProductEnding) {
+        compute.withProduct(x, weight, bias: bias, columnStep: columnStep, use: use)
+    }
+
     /// `activation(x W^T + b)` as input of another layer.
     package func callAsFunction(_ x: ProductInput, _ activation: Activation, for next: Linear) -> ProductInput {
         func activate(_ rows: Range<Int>, _ columns: Range<Int>, _ y: UnsafeMutablePointer<Float>, _ stride: Int) {

@@ -60,14 +60,6 @@ public final class Matrix: @unchecked Sendable {
         return result
     }
 
-    /// Writes the rows of `source`, in order, to the rows given by index.
-    package func scatter(_ source: Matrix, to rows: [Int]) {
-        precondition(source.rowCount == rows.count && source.columnCount == columnCount)
-        for (index, target) in rows.enumerated() {
-            row(target).update(from: source.row(index), count: columnCount)
-        }
-    }
-
     /// The rows of all matrices, one below the other.
     package static func stacking(_ parts: [Matrix], columns: Int) -> Matrix {
         let result = Matrix(uninitializedRows: parts.reduce(0) { $0 + $1.rowCount }, columns: columns)

@@ -35,10 +35,11 @@ extension Compute {
 
     /// The same, followed by `then` for some outputs at a time, while they are in a cache.
     package func product(
-        _ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, then: ProductEnding = { _, _, _, _ in }
+        _ x: ProductInput, _ weight: WeightMatrix, bias: [Float]?, columnStep: Int = 1,
+        then: ProductEnding = { _, _, _, _ in }
     ) -> Matrix {
         let y = Matrix(uninitializedRows: x.rowCount, columns: weight.rowCount)
-        multiply(x, weight, bias, into: y, then)
+        multiply(x, weight, bias, into: y, columnStep: columnStep, then)
         return y
     }
 
@@ -74,14 +75,20 @@ extension Compute {
         precondition(x.weightType == weight.elementType, "input for \(x.weightType), weights of \(weight.elementType)")
         precondition(bias == nil || bias?.count == weight.rowCount)
         guard x.rowCount > 0, weight.rowCount > 0 else { return }
-        let operand = x.operand
-        if backend == .openblas, x.rowCount > 1, let floats = operand as? FloatRows {
+        if backend == .openblas, x.rowCount > 1, let floats = x.operand as? FloatRows {
             let y = y ?? Matrix(uninitializedRows: x.rowCount, columns: weight.rowCount)
             multiplyWithOpenBLAS(floats.x, weight, bias, y)
             return forEachRow(of: y.rowCount, width: y.columnCount) { row in
                 then(row..<row + 1, 0..<y.columnCount, y.row(row), y.columnCount)
             }
         }
+        multiply(x, x.operand, weight, bias, into: y, columnStep: columnStep, then)
+    }
+
+    private func multiply(
+        _ x: ProductInput, _ operand: some ProductOperand, _ weight: WeightMatrix, _ bias: [Float]?, into y: Matrix?,
+        columnStep: Int, _ then: ProductEnding
+    ) {
         let blockCount = (x.rowCount + operand.mostRowsPerBlock - 1) / operand.mostRowsPerBlock
         let tile = operand.rowsPerTile, tileCount = (x.rowCount + tile - 1) / tile
         let rowsPerBlock = min(x.rowCount, (tileCount + blockCount - 1) / blockCount * tile)

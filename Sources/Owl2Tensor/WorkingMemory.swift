@@ -7,8 +7,10 @@ import Synchronization
 final class WorkingMemory: Sendable {
     /// Bytes kept at most.
     private static let mostKeptByteCount = 192 << 20
+    /// So little stands on a thread's stack while it is used.
+    private static let mostStackByteCount = 512 + 256
     /// Smaller pieces are left to the allocator, which keeps them itself.
-    private static let leastKeptByteCount = 64 << 10
+    private static let leastKeptByteCount = 16 << 10
     private static let alignment = 64
 
     private struct State {
@@ -34,6 +36,11 @@ final class WorkingMemory: Sendable {
     /// Runs `body` with memory of at least a size, or with none for a size of 0.
     static func with<Result>(byteCount: Int, _ body: (UnsafeMutableRawPointer?) -> Result) -> Result {
         guard byteCount > 0 else { return body(nil) }
+        if byteCount <= mostStackByteCount {
+            return withUnsafeTemporaryAllocation(byteCount: mostStackByteCount + alignment, alignment: 16) {
+                body($0.baseAddress?.alignedUp(toMultipleOf: alignment))
+            }
+        }
         let memory = allocate(byteCount: byteCount)
         defer { deallocate(memory, byteCount: byteCount) }
         return body(memory)
@@ -41,9 +48,10 @@ final class WorkingMemory: Sendable {
 
     /// Runs `body` with memory for some floats.
     static func withFloats<Result>(count: Int, _ body: (UnsafeMutablePointer<Float>) -> Result) -> Result {
-        let byteCount = count * MemoryLayout<Float>.stride, memory = allocate(byteCount: byteCount)
-        defer { deallocate(memory, byteCount: byteCount) }
-        return body(memory.bindMemory(to: Float.self, capacity: max(1, count)))
+        with(byteCount: max(1, count) * MemoryLayout<Float>.stride) { memory in
+            guard let memory else { preconditionFailure("memory of no bytes") }
+            return body(memory.bindMemory(to: Float.self, capacity: max(1, count)))
+        }
     }
 
     /// Gives memory back that was allocated with the same size.

@@ -29,19 +29,21 @@ struct VisionAttention: Sendable {
 
     /// Adds the attention of x to y, both `[images * rows, width]`.
     func add(_ x: ProductInput, to y: Matrix) {
-        let heads = configuration.attentionHeadCount, dimension = configuration.headDimension
-        let rows = configuration.rowCount
-        let fused = queryKeyValue(x)  // [images * rows, heads * 3 * dimension]
-        let pictures = (0..<x.rowCount / rows).map { image in
-            let first = fused.row(image * rows)
-            return KeyValueRows(
-                count: rows, keys: first + dimension, values: first + 2 * dimension, rowStride: fused.columnCount,
-                headStride: 3 * dimension)
-        }
-        let attended = compute.attention(
-            fused, headCount: heads, headDimension: dimension, headStride: 3 * dimension, toPictures: pictures,
+        let dimension = configuration.headDimension, stride = 3 * dimension
+        let queries = Matrix(uninitializedRows: x.rowCount, columns: configuration.hiddenSize)
+        let attention = PictureAttention(
+            headCount: configuration.attentionHeadCount, headDimension: dimension,
+            pictureCount: x.rowCount / configuration.rowCount, rowsPerPicture: configuration.rowCount,
             projectedBy: queryKeyValue)
-        dense.add(attended, to: y)
+        queryKeyValue.withOutputs(of: x, columnStep: stride) { rows, columns, outputs, rowStride in
+            let heads = columns.lowerBound / stride..<columns.upperBound / stride
+            queries.takeHeads(outputs, stride: rowStride, headStride: stride, rows: rows, heads: heads, dimension)
+            attention.store(
+                .keys, outputs + dimension, stride: rowStride, headStride: stride, rows: rows, heads: heads)
+            attention.store(
+                .values, outputs + 2 * dimension, stride: rowStride, headStride: stride, rows: rows, heads: heads)
+        }
+        dense.add(attention(queries), to: y)
     }
 }
 

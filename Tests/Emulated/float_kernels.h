@@ -106,10 +106,13 @@ static void test_pages(const owl2_kernels *kernels) {
                 values[table][format] = memset(guarded(bytes[format]), 0, bytes[format]);
                 seed(n);
                 for (size_t slot = 0; slot < COUNT(slots); slot++) {
-                    float *key = numbers(n, 9), *value = numbers(n, 1e-6f);
+                    const size_t rows = slots[slot] == 5 ? 4 : 1;
+                    float *key = numbers(rows * n, 9), *value = numbers(rows * n, 1e-6f);
                     if (slots[slot] == 5) key[1] = INFINITY, value[0] = NAN;
-                    (format == 0 ? of->store_f32 : format == 1 ? of->store_f16 : of->store_q8)(
-                        key, value, n, slots[slot], keys[table][format], values[table][format]);
+                    (format == 0 ? of->store_f32_keys : format == 1 ? of->store_f16_keys : of->store_q8_keys)(
+                        key, n, rows, n, slots[slot], keys[table][format]);
+                    (format == 0 ? of->store_f32_values : format == 1 ? of->store_f16_values : of->store_q8_values)(
+                        value, n, rows, n, slots[slot], values[table][format]);
                 }
             }
             expect_bytes(keys[0][format], keys[1][format], bytes[format]);
@@ -139,11 +142,16 @@ static integer_page make_integer_page(const owl2_kernels *of, size_t n, size_t n
     page.keys = memset(guarded(page.bytes), 0, page.bytes);
     page.values = memset(guarded(page.bytes), 0, page.bytes);
     seed(n);
-    float key[128], value[128];
+    static float key[64 * 128], value[64 * 128];
     for (size_t slot = 0; slot < 64; slot++) {
-        for (size_t i = 0; i < n; i++) key[i] = slot == 7 ? 0 : next() * 9, value[i] = next() * 1e-6f;
-        if (slot == not_finite_slot) key[1] = INFINITY, value[0] = NAN;
-        of->store_int16(key, value, n, slot, page.keys, page.values);
+        float *const k = key + slot * n, *const v = value + slot * n;
+        for (size_t i = 0; i < n; i++) k[i] = slot == 7 ? 0 : next() * 9, v[i] = next() * 1e-6f;
+        if (slot == not_finite_slot) k[1] = INFINITY, v[0] = NAN;
+    }
+    for (size_t slot = 0, rows; slot < 64; slot += rows) {
+        rows = slot < 3 ? 1 : slot < 8 ? 5 : 64 - slot;
+        of->store_int16_keys(key + slot * n, n, rows, n, slot, page.keys);
+        of->store_int16_values(value + slot * n, n, rows, n, slot, page.values);
     }
     return page;
 }

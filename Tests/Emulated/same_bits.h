@@ -93,7 +93,11 @@ static void compare_twins(void) {
     begin_case("a page of keys and values");
     seed(0);
     char *keys = memset(guarded(64 * 71), 0, 64 * 71), *values = memset(guarded(64 * 71), 0, 64 * 71);
-    for (size_t slot = 0; slot < 16; slot++) twin->store_q8(numbers(63, 9), numbers(63, 9), 63, slot, keys, values);
+    for (size_t slot = 0; slot < 16; slot++) {
+        const float *key = numbers(63, 9), *value = numbers(63, 9);
+        twin->store_q8_keys(key, 63, 1, 63, slot, keys);
+        twin->store_q8_values(value, 63, 1, 63, slot, values);
+    }
     expect_as_recorded(keys, 64 * 71);
     expect_as_recorded(values, 64 * 71);
     release();

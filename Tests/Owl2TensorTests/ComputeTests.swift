@@ -168,7 +168,7 @@ import Testing
             append(k, v, rows: part, to: pages, compute)
         }
         let found = compute.attention(
-            q, headCount: size.heads, headStride: size.dimension,
+            q, headCount: size.heads,
             groups: [
                 AttentionGroup(
                     rows: 0..<size.rows, pages: pages, visibleKeys: size.keys, keysPerRow: size.keysPerRow)
@@ -202,19 +202,18 @@ import Testing
 
     /// Adds rows of keys and values, whose heads stand side by side.
     private func append(_ k: Matrix, _ v: Matrix, rows: Range<Int>, to pages: KeyValuePages, _ compute: Compute) {
-        compute.append([
-            NewKeyValues(
-                pages: pages,
-                rows: KeyValueRows(
-                    count: rows.count, keys: k.row(rows.lowerBound), values: v.row(rows.lowerBound),
-                    rowStride: k.columnCount, headStride: pages.headDimension))
-        ])
+        let new = pages.grow(by: rows.count)
+        for (part, x) in [(KeyValuePart.keys, k), (.values, v)] {
+            compute.store(
+                part, x.row(rows.lowerBound), stride: x.columnCount, headStride: pages.headDimension, rows: new,
+                heads: 0..<pages.headCount, in: pages)
+        }
     }
 
     /// Queries of as many heads as the pages have, the first of them that of `firstRow`, under a causal mask.
     private func causalAttention(_ q: Matrix, _ pages: KeyValuePages, firstRow: Int, _ compute: Compute) -> Matrix {
         compute.attention(
-            q, headCount: pages.headCount, headStride: pages.headDimension,
+            q, headCount: pages.headCount,
             groups: [
                 AttentionGroup(rows: 0..<q.rowCount, pages: pages, visibleKeys: firstRow + 1, keysPerRow: 1)
             ])
@@ -264,25 +263,27 @@ import Testing
         for row in 0..<50 { #expect(found[row: row].allSatisfy { $0.isNaN == (row >= 30) }, "row \(row)") }
     }
 
-    @Test("Rows of several sequences go to their own pages", arguments: [8, 1024])
+    @Test("Heads of rows of several sequences go to their places, whichever thread stores them", arguments: [8, 1024])
     func sequences(dimension: Int) throws {
         var numbers = TestNumbers(14)
-        let compute = try Compute(threadCount: 2), headCount = 3, lengths = [1, 70, 12]
+        let compute = try Compute(threadCount: 3), headCount = 3, lengths = [1, 70, 12]
         let k = numbers.matrix(lengths.reduce(0, +), headCount * dimension)
         let v = numbers.matrix(k.rowCount, k.columnCount)
-        var first = 0
-        let new = lengths.map { length in
-            defer { first += length }
-            return NewKeyValues(
-                pages: KeyValuePages(headCount: headCount, headDimension: dimension, storage: .f32),
-                rows: KeyValueRows(
-                    count: length, keys: k.row(first), values: v.row(first), rowStride: k.columnCount,
-                    headStride: dimension))
+        let sequences = lengths.map { _ in
+            KeyValuePages(headCount: headCount, headDimension: dimension, storage: .f32)
         }
-        compute.append(new)
-        #expect(new.map { $0.pages.count } == lengths)
-        first = 0
-        for (pages, length) in zip(new.map { $0.pages }, lengths) {
+        let places = zip(sequences, lengths).flatMap { pages, length in pages.grow(by: length).map(pages.place) }
+        #expect(sequences.map(\.count) == lengths)
+        compute.pool.forEach(places.count * headCount) { task in
+            let (row, head) = task.quotientAndRemainder(dividingBy: headCount)
+            for (part, x) in [(KeyValuePart.keys, k), (.values, v)] {
+                compute.store(
+                    part, x.row(row) + head * dimension, headStride: dimension, heads: head..<head + 1,
+                    at: places[row])
+            }
+        }
+        var first = 0
+        for (pages, length) in zip(sequences, lengths) {
             for row in 0..<length {
                 for head in 0..<headCount {
                     let (page, slot) = (row / KeyValuePages.pageRowCount, row % KeyValuePages.pageRowCount)

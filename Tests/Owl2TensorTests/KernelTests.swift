@@ -114,12 +114,16 @@ import Testing
         var numbers = TestNumbers(UInt64(dimension))
         var keys = [[UInt32]](repeating: [UInt32](repeating: 0, count: 64 * dimension + 64 * 8), count: 2),
             values = keys
-        for slot in [0, 5, 63] {
-            var key = numbers.array(dimension, scale: 9), value = numbers.array(dimension, scale: 1e-6)
+        for (slot, count) in [(0, 1), (5, 1), (7, 4), (62, 2)] {
+            let stride = dimension + 3
+            var key = numbers.array(count * stride, scale: 9), value = numbers.array(count * stride, scale: 1e-6)
             if slot == 5 { (key[1], value[0]) = (.infinity, .nan) }
             for (index, table) in [kernels, reference].enumerated() {
-                for store in [table.store_f32, table.store_f16, table.store_q8] {
-                    store?(key, value, dimension, slot, &keys[index], &values[index])
+                for store in [table.store_f32_keys, table.store_f16_keys, table.store_q8_keys] {
+                    store?(key, stride, count, dimension, slot, &keys[index])
+                }
+                for store in [table.store_f32_values, table.store_f16_values, table.store_q8_values] {
+                    store?(value, stride, count, dimension, slot, &values[index])
                 }
             }
         }
@@ -135,19 +139,26 @@ import Testing
         }
     }
 
-    /// A page of 64 rows with keys and values of a table, as 16-bit integers with their scales.
+    /// A page of 64 rows with keys and values of a table, as 16-bit integers with their scales, some rows stored at a time.
     private struct IntegerPage: Equatable {
         var keys: [UInt32], values: [UInt32]
 
-        init(_ table: owl2_kernels, dimension: Int, notFiniteSlot: Int?) {
+        init(_ table: owl2_kernels, dimension: Int, notFiniteSlot: Int?, rowsAtATime: Int = 1) {
             keys = [UInt32](repeating: 0, count: 32 * dimension + 64)
             values = keys
             var numbers = TestNumbers(UInt64(dimension))
+            var key: [Float] = [], value: [Float] = []
             for slot in 0..<64 {
-                var key = numbers.array(dimension, scale: 9), value = numbers.array(dimension, scale: 1e-6)
-                if slot == notFiniteSlot { (key[1], value[0]) = (.infinity, .nan) }
-                if slot == 7 { key = [Float](repeating: 0, count: dimension) }
-                table.store_int16(key, value, dimension, slot, &keys, &values)
+                key += slot == 7 ? [Float](repeating: 0, count: dimension) : numbers.array(dimension, scale: 9)
+                value += numbers.array(dimension, scale: 1e-6)
+            }
+            if let notFiniteSlot {
+                (key[notFiniteSlot * dimension + 1], value[notFiniteSlot * dimension]) = (.infinity, .nan)
+            }
+            for slot in stride(from: 0, to: 64, by: rowsAtATime) {
+                let count = min(rowsAtATime, 64 - slot), from = slot * dimension
+                table.store_int16_keys(Array(key[from...]), dimension, count, dimension, slot, &keys)
+                table.store_int16_values(Array(value[from...]), dimension, count, dimension, slot, &values)
             }
         }
     }
@@ -155,10 +166,12 @@ import Testing
     @Test("Keys and values as 16-bit integers", arguments: availableSets, [2, 8, 24, 40, 64, 128])
     func integerPages(set: InstructionSet, dimension: Int) throws {
         let kernels = try #require(set.kernels).pointee
-        let page = IntegerPage(kernels, dimension: dimension, notFiniteSlot: 5)
         let expected = IntegerPage(Self.reference, dimension: dimension, notFiniteSlot: 5)
-        #expect(page.keys.filter { $0 == Float.nan.bitPattern }.count == 1)
-        #expect(page == expected)
+        #expect(expected.keys.filter { $0 == Float.nan.bitPattern }.count == 1)
+        for rows in [1, 2, 5, 64] {
+            let page = IntegerPage(kernels, dimension: dimension, notFiniteSlot: 5, rowsAtATime: rows)
+            #expect(page == expected, "\(rows) rows at a time")
+        }
     }
 
     @Test("Scores and sums of values in integers", arguments: availableSets, [2, 8, 24, 40, 64, 128])
@@ -192,7 +205,8 @@ import Testing
         let columns = 128
         let ones = [Float](repeating: 1, count: columns)
         var keys = [UInt32](repeating: 0, count: 32 * columns + 64), values = keys
-        for slot in 0..<64 { kernels.store_int16(ones, ones, columns, slot, &keys, &values) }
+        kernels.store_int16_keys(ones, 0, 64, columns, 0, &keys)
+        kernels.store_int16_values(ones, 0, 64, columns, 0, &values)
         var query = [Int16](repeating: 0, count: columns), powers = [Int16](repeating: 0, count: 64)
         let queryScale = kernels.quantize_int16(ones, columns, &query)
         var scores = [Float](repeating: 0, count: 64), sums = [Float](repeating: 0, count: columns)

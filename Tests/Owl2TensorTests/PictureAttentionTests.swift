@@ -34,15 +34,25 @@ import Testing
         func attention(_ compute: Compute, _ type: ElementType) -> Matrix {
             var numbers = TestNumbers(1)
             let weight = TileKernelTests.weights(&numbers, .init(rows: 0, outputs: 1, inputs: 32), type)
-            let pictures = (0..<size.pictures).map { picture in
-                let first = fused.row(picture * size.keys)
-                return KeyValueRows(
-                    count: size.keys, keys: first + size.dimension, values: first + 2 * size.dimension,
-                    rowStride: fused.columnCount, headStride: 3 * size.dimension)
+            let attention = PictureAttention(
+                headCount: size.heads, headDimension: size.dimension, pictureCount: size.pictures,
+                rowsPerPicture: size.keys, projectedBy: Linear(weight: weight, compute: compute))
+            let rowsPerTask = 7, stride = 3 * size.dimension
+            let tasksPerHead = (fused.rowCount + rowsPerTask - 1) / rowsPerTask
+            compute.pool.forEach(size.heads * tasksPerHead) { task in
+                let (head, first) = (task / tasksPerHead, task % tasksPerHead * rowsPerTask)
+                let rows = first..<min(first + rowsPerTask, fused.rowCount)
+                for (part, place) in [(KeyValuePart.keys, 1), (.values, 2)] {
+                    attention.store(
+                        part, fused.row(first) + head * stride + place * size.dimension, stride: fused.columnCount,
+                        headStride: stride, rows: rows, heads: head..<head + 1)
+                }
             }
-            return compute.attention(
-                queries, headCount: size.heads, headDimension: size.dimension, headStride: 3 * size.dimension,
-                toPictures: pictures, projectedBy: Linear(weight: weight, compute: compute))
+            let asking = Matrix(uninitializedRows: queries.rowCount, columns: size.heads * size.dimension)
+            asking.takeHeads(
+                queries.row(0), stride: queries.columnCount, headStride: stride, rows: 0..<queries.rowCount,
+                heads: 0..<size.heads, size.dimension)
+            return attention(asking)
         }
 
         /// One picture's part number `part` of every head, side by side.

@@ -34,6 +34,10 @@ typedef enum {
 // Columns of a head at most for attention in integers.
 enum { OWL2_INT16_MOST_COLUMNS = 128 };
 
+// Stores a head's keys, or values, of m rows of n columns, `stride` elements apart, as rows `slot` ... of a page of 64 rows.
+// Other rows of the page may be stored by other threads at the same time.
+typedef void owl2_store(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page);
+
 typedef struct {
     const char *name;
 
@@ -50,13 +54,13 @@ typedef struct {
     // y = float of the n stored elements at w, whole blocks of them.
     void (*widen)(owl2_type type, const void *w, size_t n, float *y);
 
-    // Store a head's key and value, n columns each, as row `slot` of a page of 64 rows: keys are [n][64], values [64][n].
-    void (*store_f32)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
-    void (*store_f16)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
+    // Keys are [n][64], values [64][n].
+    owl2_store *store_f32_keys, *store_f32_values;
+    owl2_store *store_f16_keys, *store_f16_values;
 
     // The same as bytes, rounded, with Float32 scales for every 32 columns behind them: [groups][64] for keys, [64][groups]
     // for values. A group with an element that is not finite gets the scale NaN.
-    void (*store_q8)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
+    owl2_store *store_q8_keys, *store_q8_values;
 
     // A page of such keys as [n][64] floats, and of such values as [64][n].
     void (*widen_q8_keys)(const void *keys, size_t n, float *y);
@@ -92,9 +96,8 @@ typedef struct {
     // Attention in integers: products of 16 bits, exact sums of 32, over an even number of columns of at most
     // OWL2_INT16_MOST_COLUMNS. What is not finite gets the scale NaN.
 
-    // Store a head's key and value, n columns each, as row `slot` of a page of 64 rows: keys are [n / 2][64][2], values
-    // [32][n][2], each with 64 Float32 scales behind.
-    void (*store_int16)(const float *key, const float *value, size_t n, size_t slot, void *keys, void *values);
+    // Keys are [n / 2][64][2], values [32][n][2], each with 64 Float32 scales behind.
+    owl2_store *store_int16_keys, *store_int16_values;
 
     // y = x / scale, rounded, for one query of n columns; gives the scale.
     float (*quantize_int16)(const float *x, size_t n, int16_t *y);
