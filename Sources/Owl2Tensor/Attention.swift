@@ -50,32 +50,21 @@ extension Compute {
         pool.forEach(tiles.count * headCount) { task in
             let tile = tiles[task % tiles.count]
             attend(
-                tile, head: task / tiles.count, headsPerKeyHead: headCount / tile.pages.headCount,
-                queries: queries, output: output)
+                tile, head: task / tiles.count, headsPerKeyHead: headCount / tile.pages.headCount, queries: queries,
+                output: output)
         }
         return output
     }
 
-    private func attend(
-        _ tile: AttentionGroup, head: Int, headsPerKeyHead: Int, queries: Matrix, output: Matrix
-    ) {
+    private func attend(_ tile: AttentionGroup, head: Int, headsPerKeyHead: Int, queries: Matrix, output: Matrix) {
         let work = HeadAttention(tile: tile, keyHead: head / headsPerKeyHead)
-        // A head's part of rows of queries and of the output stands in one piece while it is used: in the matrices the rows
-        // are thousands of elements apart, and would share a few places of the first-level cache.
-        let dimension = tile.pages.headDimension, partCount = tile.rows.count * dimension
-        WorkingMemory.withFloats(count: 2 * partCount + work.floatCount) { query in
-            let result = query + partCount
-            for row in 0..<tile.rows.count {
-                let source = queries.row(tile.rows.lowerBound + row) + head * dimension
-                (query + row * dimension).update(from: source, count: dimension)
-            }
+        let first = tile.rows.lowerBound, column = head * tile.pages.headDimension
+        let query = HeadRows(first: queries.row(first) + column, stride: queries.columnCount)
+        let result = HeadRows(first: output.row(first) + column, stride: output.columnCount)
+        WorkingMemory.withFloats(count: work.floatCount) { memory in
             switch tile.pages.storage {
-            case .int16: work.computeInIntegers(query, result, memory: result + partCount, kernels)
-            case .f32, .f16, .q8_0: work.compute(query, result, memory: result + partCount, kernels)
-            }
-            for row in 0..<tile.rows.count {
-                let target = output.row(tile.rows.lowerBound + row) + head * dimension
-                target.update(from: result + row * dimension, count: dimension)
+            case .int16: work.computeInIntegers(query, result, memory: memory, kernels)
+            case .f32, .f16, .q8_0: work.compute(query, result, memory: memory, kernels)
             }
         }
     }

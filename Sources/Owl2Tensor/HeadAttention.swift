@@ -1,6 +1,19 @@
 import COwl2Kernels
 
-/// The attention of some rows of one query head, whose queries and results stand in one piece, `[rows, dimension]`.
+/// A head's part of some rows of a matrix.
+struct HeadRows {
+    /// The first row's.
+    let first: UnsafeMutablePointer<Float>
+    /// Elements from row to row.
+    let stride: Int
+
+    func row(_ index: Int) -> UnsafeMutablePointer<Float> { first + index * stride }
+}
+
+/// The attention of some rows of one query head.
+///
+/// The rows' parts stand in one piece while they are used: in matrices they are thousands of elements apart, and would share a
+/// few places of the first-level cache.
 struct HeadAttention {
     let tile: AttentionGroup
     let keyHead: Int
@@ -38,17 +51,18 @@ struct HeadAttention {
     var floatCount: Int {
         let widened = tile.pages.headElementCount
         let integers = rowCount * (dimension + pageRows) / 2 + 4 * rowCount
-        return rowCount * width + max(widened, integers)
+        return rowCount * width + max(rowCount * dimension + widened, integers) + rowCount * dimension
     }
 
     private var scale: Float { 1 / Float(dimension).squareRoot() }
 
     /// `softmax(q K^T / sqrt(d)) V` in Float32.
     func compute(
-        _ query: UnsafePointer<Float>, _ result: UnsafeMutablePointer<Float>,
-        memory scores: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
+        _ queries: HeadRows, _ results: HeadRows, memory result: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) {
-        let widened = scores + rowCount * width
+        let scores = result + rowCount * dimension, query = scores + rowCount * width
+        let widened = query + rowCount * dimension
+        for row in 0..<rowCount { (query + row * dimension).update(from: queries.row(row), count: dimension) }
         for page in 0..<pageCount {
             let first = firstRow(seeing: page), count = rowCount - first
             let (type, keys) = tile.pages.keys(page: page, head: keyHead, rowCount: count, widenedTo: widened, kernels)
@@ -70,6 +84,7 @@ struct HeadAttention {
                 valuesInPage(page), result + first * dimension, dimension, page > 0,
                 stored(behind: page, tile.pages.values(page:head:)))
         }
+        for row in 0..<rowCount { results.row(row).update(from: result + row * dimension, count: dimension) }
     }
 
     /// The same by products of 16-bit integers.
@@ -77,18 +92,19 @@ struct HeadAttention {
     /// A query, a key and a value each have a scale; of a row's powers `e^(score - most)` those of a page have one, so that
     /// small ones do not vanish beside a large one of another page. A value's scale is multiplied into its powers.
     func computeInIntegers(
-        _ query: UnsafePointer<Float>, _ result: UnsafeMutablePointer<Float>,
-        memory scores: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
+        _ queries: HeadRows, _ results: HeadRows, memory result: UnsafeMutablePointer<Float>, _ kernels: owl2_kernels
     ) {
+        let scores = result + rowCount * dimension
         let scoreScales = scores + rowCount * width
         let most = scoreScales + rowCount, sums = most + rowCount, powerScales = sums + rowCount
         let integers = UnsafeMutableRawPointer(powerScales + rowCount)
             .bindMemory(to: Int16.self, capacity: rowCount * (dimension + pageRows))
         let powers = integers + rowCount * dimension
 
+        for row in 0..<rowCount { owl2_ask_to_write(results.row(row), dimension * 4) }
         for row in 0..<rowCount {
-            let from = row * dimension
-            scoreScales[row] = scale * kernels.quantize_int16(query + from, dimension, integers + from)
+            scoreScales[row] =
+                scale * kernels.quantize_int16(queries.row(row), dimension, integers + row * dimension)
         }
         for page in 0..<pageCount {
             kernels.scores_int16(
@@ -111,8 +127,8 @@ struct HeadAttention {
                 powers, powerScales, rowCount, values, valuesInPage(page), dimension, result)
         }
         for row in 0..<rowCount {
-            let sum = sums[row]
-            for column in row * dimension..<(row + 1) * dimension { result[column] /= sum }
+            let factor = 1 / sums[row], sum = result + row * dimension, target = results.row(row)
+            for column in 0..<dimension { target[column] = sum[column] * factor }
         }
     }
 }

@@ -76,7 +76,7 @@ package final class KeyValuePages: @unchecked Sendable {
     let layout: Layout
     /// Rows in use.
     package private(set) var count = 0
-    fileprivate private(set) var pages: [UnsafeMutableRawPointer] = []
+    private var pages: [UnsafeMutableRawPointer] = []
 
     package var headCount: Int { layout.headCount }
     package var headDimension: Int { layout.headDimension }
@@ -110,6 +110,12 @@ package final class KeyValuePages: @unchecked Sendable {
         pages[page] + layout.offset(ofValues: head)
     }
 
+    /// Where a row has its keys and values.
+    package func place(of row: Int) -> KeyValuePlace {
+        let (page, slot) = row.quotientAndRemainder(dividingBy: Self.pageRowCount)
+        return KeyValuePlace(page: pages[page], slot: slot, layout: layout)
+    }
+
     /// Makes room for rows, all of which the caller then stores. What a new page has behind them is zeros.
     ///
     /// - Returns: The rows' numbers in the sequence.
@@ -130,91 +136,6 @@ package final class KeyValuePages: @unchecked Sendable {
     package func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)
         count = newCount
-    }
-}
-
-/// What attention keeps of a row.
-package enum KeyValuePart {
-    case keys
-    case values
-}
-
-/// Where a row of a sequence has its keys and values, for as long as its pages are in use. Threads may share it at no cost.
-package struct KeyValuePlace {
-    fileprivate let page: UnsafeMutableRawPointer
-    /// The row's number in the page.
-    fileprivate let slot: Int
-    fileprivate let layout: KeyValuePages.Layout
-}
-
-extension KeyValuePages {
-    /// Where a row has its keys and values.
-    package func place(of row: Int) -> KeyValuePlace {
-        let (page, slot) = row.quotientAndRemainder(dividingBy: Self.pageRowCount)
-        return KeyValuePlace(page: pages[page], slot: slot, layout: layout)
-    }
-}
-
-extension Compute {
-    /// Stores keys, or values, of some heads of rows that follow one another in a sequence. Other rows and heads may be stored
-    /// by other threads at the same time.
-    ///
-    /// - Parameters:
-    ///   - part: Which of both.
-    ///   - x: The first row's and head's.
-    ///   - stride: Elements from row to row.
-    ///   - headStride: Elements from head to head.
-    ///   - rows: Their numbers in the pages, which have room for them.
-    ///   - heads: The heads.
-    ///   - pages: Where they go.
-    package func store(
-        _ part: KeyValuePart, _ x: UnsafePointer<Float>, stride: Int, headStride: Int, rows: Range<Int>,
-        heads: Range<Int>, in pages: KeyValuePages
-    ) {
-        var row = rows.lowerBound
-        while row < rows.upperBound {
-            let place = pages.place(of: row), count = min(KeyValuePages.pageRowCount - place.slot, rows.upperBound - row)
-            store(
-                part, x + (row - rows.lowerBound) * stride, stride: stride, count: count, headStride: headStride,
-                heads: heads, at: place)
-            row += count
-        }
-    }
-
-    /// Stores keys, or values, of some heads of a row.
-    package func store(
-        _ part: KeyValuePart, _ x: UnsafePointer<Float>, headStride: Int, heads: Range<Int>, at place: KeyValuePlace
-    ) {
-        store(part, x, stride: 0, count: 1, headStride: headStride, heads: heads, at: place)
-    }
-
-    /// The same of rows of one page.
-    private func store(
-        _ part: KeyValuePart, _ x: UnsafePointer<Float>, stride: Int, count: Int, headStride: Int, heads: Range<Int>,
-        at place: KeyValuePlace
-    ) {
-        let layout = place.layout, store = storing(part, layout.storage)
-        for head in heads {
-            let offset = part == .keys ? layout.offset(ofKeys: head) : layout.offset(ofValues: head)
-            store?(
-                x + (head - heads.lowerBound) * headStride, stride, count, layout.headDimension, place.slot,
-                place.page + offset)
-        }
-    }
-
-    private func storing(
-        _ part: KeyValuePart, _ storage: KeyValuePages.Storage
-    ) -> (@convention(c) (UnsafePointer<Float>?, Int, Int, Int, Int, UnsafeMutableRawPointer?) -> Void)? {
-        switch (storage, part) {
-        case (.f32, .keys): kernels.store_f32_keys
-        case (.f32, .values): kernels.store_f32_values
-        case (.f16, .keys): kernels.store_f16_keys
-        case (.f16, .values): kernels.store_f16_values
-        case (.q8_0, .keys): kernels.store_q8_keys
-        case (.q8_0, .values): kernels.store_q8_values
-        case (.int16, .keys): kernels.store_int16_keys
-        case (.int16, .values): kernels.store_int16_values
-        }
     }
 }
 

@@ -108,6 +108,9 @@ extension Matrix {
         _ x: UnsafePointer<Float>, stride: Int, headStride: Int, rows: Range<Int>, heads: Range<Int>, _ dimension: Int
     ) {
         for row in rows {
+            if row + 8 < rows.upperBound {
+                owl2_ask_to_write(self.row(row + 8) + heads.lowerBound * dimension, heads.count * dimension * 4)
+            }
             for head in heads {
                 let from = (row - rows.lowerBound) * stride + (head - heads.lowerBound) * headStride
                 (self.row(row) + head * dimension).update(from: x + from, count: dimension)

@@ -7,8 +7,8 @@ import Synchronization
 final class WorkingMemory: Sendable {
     /// Bytes kept at most.
     private static let mostKeptByteCount = 192 << 20
-    /// So little stands on a thread's stack while it is used.
-    private static let mostStackByteCount = 512 + 256
+    /// So little stands on a thread's stack while it is in use: with what aligns it, as much as a temporary allocation may.
+    private static let mostStackByteCount = 1024 - alignment
     /// Smaller pieces are left to the allocator, which keeps them itself.
     private static let leastKeptByteCount = 16 << 10
     private static let alignment = 64
