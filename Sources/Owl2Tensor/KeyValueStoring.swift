@@ -32,7 +32,8 @@ extension Compute {
     ) {
         var row = rows.lowerBound
         while row < rows.upperBound {
-            let place = pages.place(of: row), count = min(KeyValuePages.pageRowCount - place.slot, rows.upperBound - row)
+            let place = pages.place(of: row)
+            let count = min(KeyValuePages.pageRowCount - place.slot, rows.upperBound - row)
             store(
                 part, x + (row - rows.lowerBound) * stride, stride: stride, count: count, headStride: headStride,
                 heads: heads, at: place)
