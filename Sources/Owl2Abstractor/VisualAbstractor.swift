@@ -59,7 +59,7 @@ struct AbstractorAttention: Sendable {
             layer.withOutputs(of: layer.input(x), columnStep: dimension) { rows, columns, outputs, stride in
                 attention.store(
                     part, outputs, stride: stride, headStride: dimension, rows: rows,
-                    heads: columns.lowerBound / dimension..<columns.upperBound / dimension)
+                    heads: columns.heads(columnsPerHead: dimension))
             }
         }
         store(.keys, key, of: compute.adding(keyPositions, toEveryGroupOf: keyValues))

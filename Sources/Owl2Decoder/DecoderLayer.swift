@@ -42,21 +42,20 @@ struct DecoderAttention: Sendable {
             let pages = run.cache.layers[layer]
             return pages.grow(by: run.rows.count).map(pages.place)
         }
-        func heads(_ columns: Range<Int>) -> Range<Int> {
-            columns.lowerBound / dimension..<columns.upperBound / dimension
-        }
         let rotation = Rotation(plan, dimension, compute)
         keyProjection.withOutputs(of: x, plan.routing, columnStep: dimension) { row, columns, key in
-            rotation.turn(key, headCount: heads(columns).count, row: row)
-            compute.store(.keys, key, headStride: dimension, heads: heads(columns), at: places[row])
+            let heads = columns.heads(columnsPerHead: dimension)
+            rotation.turn(key, headCount: heads.count, row: row)
+            compute.store(.keys, key, headStride: dimension, heads: heads, at: places[row])
         }
         valueProjection.withOutputs(of: x, plan.routing, columnStep: dimension) { row, columns, value in
-            compute.store(.values, value, headStride: dimension, heads: heads(columns), at: places[row])
+            compute.store(
+                .values, value, headStride: dimension, heads: columns.heads(columnsPerHead: dimension), at: places[row])
         }
         let queries = queryProjection(x, columnStep: dimension) { rows, columns, queries, stride in
             for row in rows {
                 rotation.turn(
-                    queries + (row - rows.lowerBound) * stride, headCount: heads(columns).count, row: row)
+                    queries + (row - rows.lowerBound) * stride, headCount: columns.count / dimension, row: row)
             }
         }
         let groups = plan.runs.map { run in

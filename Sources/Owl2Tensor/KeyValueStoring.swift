@@ -14,6 +14,13 @@ package struct KeyValuePlace {
     let layout: KeyValuePages.Layout
 }
 
+extension Range<Int> {
+    /// The heads whose columns these are, as many for each.
+    package func heads(columnsPerHead: Int) -> Range<Int> {
+        lowerBound / columnsPerHead..<upperBound / columnsPerHead
+    }
+}
+
 extension Compute {
     /// Stores keys, or values, of some heads of rows that follow one another in a sequence. Other rows and heads may be stored
     /// by other threads at the same time.
@@ -41,17 +48,10 @@ extension Compute {
         }
     }
 
-    /// Stores keys, or values, of some heads of a row.
+    /// The same of one row, or of some that have their places in one page.
     package func store(
-        _ part: KeyValuePart, _ x: UnsafePointer<Float>, headStride: Int, heads: Range<Int>, at place: KeyValuePlace
-    ) {
-        store(part, x, stride: 0, count: 1, headStride: headStride, heads: heads, at: place)
-    }
-
-    /// The same of rows of one page.
-    private func store(
-        _ part: KeyValuePart, _ x: UnsafePointer<Float>, stride: Int, count: Int, headStride: Int, heads: Range<Int>,
-        at place: KeyValuePlace
+        _ part: KeyValuePart, _ x: UnsafePointer<Float>, stride: Int = 0, count: Int = 1, headStride: Int,
+        heads: Range<Int>, at place: KeyValuePlace
     ) {
         let layout = place.layout, store = storing(part, layout.storage)
         for head in heads {

@@ -66,7 +66,6 @@ extension Compute {
         }
     }
 
-    /// Tasks are blocks of rows by ranges of outputs.
     private func multiply(
         _ x: ProductInput, _ weight: WeightMatrix, _ bias: [Float]?, into y: Matrix?, columnStep: Int = 1,
         _ then: ProductEnding
@@ -85,6 +84,7 @@ extension Compute {
         multiply(x, x.operand, weight, bias, into: y, columnStep: columnStep, then)
     }
 
+    /// Tasks are blocks of rows by ranges of outputs.
     private func multiply(
         _ x: ProductInput, _ operand: some ProductOperand, _ weight: WeightMatrix, _ bias: [Float]?, into y: Matrix?,
         columnStep: Int, _ then: ProductEnding

@@ -16,7 +16,6 @@ struct VisionAttention: Sendable {
     let queryKeyValue: Linear
     let dense: Linear
     let configuration: VisionConfiguration
-    let compute: Compute
 
     init(_ scope: WeightScope, _ configuration: VisionConfiguration, _ compute: Compute) {
         let width = configuration.hiddenSize
@@ -24,7 +23,6 @@ struct VisionAttention: Sendable {
             scope["query_key_value"], inputCount: width, outputCount: 3 * width, hasBias: true, compute: compute)
         dense = Linear(scope["dense"], inputCount: width, outputCount: width, hasBias: true, compute: compute)
         self.configuration = configuration
-        self.compute = compute
     }
 
     /// Adds the attention of x to y, both `[images * rows, width]`.
@@ -36,7 +34,7 @@ struct VisionAttention: Sendable {
             pictureCount: x.rowCount / configuration.rowCount, rowsPerPicture: configuration.rowCount,
             projectedBy: queryKeyValue)
         queryKeyValue.withOutputs(of: x, columnStep: stride) { rows, columns, outputs, rowStride in
-            let heads = columns.lowerBound / stride..<columns.upperBound / stride
+            let heads = columns.heads(columnsPerHead: stride)
             queries.takeHeads(outputs, stride: rowStride, headStride: stride, rows: rows, heads: heads, dimension)
             attention.store(
                 .keys, outputs + dimension, stride: rowStride, headStride: stride, rows: rows, heads: heads)
