@@ -1,45 +1,12 @@
-// Keys and values as bytes and as 16-bit integers, with scales.
+// Keys and values as bytes and as 16-bit integers, with scales: what kernels and their naive twins share.
 #pragma once
 
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "conversions.h"
 #include "owl2_kernels.h"
 
 static inline size_t owl2_q8_groups(size_t n) { return (n + 31) / 32; }
-
-// Quantises n columns by groups of 32 to q[i * q_stride], with a scale for each group at scales[group * scale_stride].
-static inline void owl2_store_q8_row(const float *x, size_t n, int8_t *q, size_t q_stride, float *scales,
-                                     size_t scale_stride) {
-    for (size_t first = 0; first < n; first += 32) {
-        size_t end = first + 32 < n ? first + 32 : n;
-        float most = 0;
-        int finite = 1;
-        for (size_t i = first; i < end; i++) {
-            float magnitude = fabsf(x[i]);
-            finite &= magnitude <= __FLT_MAX__;
-            most = magnitude > most ? magnitude : most;
-        }
-        float inverse = finite && most > 1e-30f ? 127 / most : 0;
-        for (size_t i = first; i < end; i++) q[i * q_stride] = (int8_t)(finite ? rintf(x[i] * inverse) : 0);
-        scales[first / 32 * scale_stride] = finite ? most / 127 : __builtin_nanf("");
-    }
-}
-
-static inline void owl2_store_q8_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
-    float *const scales = (float *)((int8_t *)page + 64 * n);
-    for (size_t row = 0; row < m; row++)
-        owl2_store_q8_row(x + row * stride, n, (int8_t *)page + slot + row, 64, scales + slot + row, 64);
-}
-
-static inline void owl2_store_q8_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
-    float *const scales = (float *)((int8_t *)page + 64 * n);
-    for (size_t row = 0; row < m; row++)
-        owl2_store_q8_row(x + row * stride, n, (int8_t *)page + (slot + row) * n, 1, scales + (slot + row) * owl2_q8_groups(n),
-                          1);
-}
 
 // The greatest magnitudes of 16-bit queries, keys and values, and of powers: 32-bit sums hold the products of
 // OWL2_INT16_MOST_COLUMNS columns of queries and keys, and of 64 powers and values.

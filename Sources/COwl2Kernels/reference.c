@@ -60,12 +60,37 @@ static void store_f16_values(const float *x, size_t stride, size_t m, size_t n, 
         ((uint16_t *)page)[slot * n + i] = owl2_half_from_float(x[i / n * stride + i % n]);
 }
 
+// The greatest magnitude in column i's group of 32, NaN where one is not finite.
+static float most_of_group(const float *row, size_t i, size_t n) {
+    float most = 0;
+    for (size_t l = i / 32 * 32; l < n && l < i / 32 * 32 + 32; l++) {
+        if (!isfinite(row[l])) return __builtin_nanf("");
+        most = fmaxf(most, fabsf(row[l]));
+    }
+    return most;
+}
+
+static int8_t byte_of(const float *row, size_t i, size_t n) {
+    const float most = most_of_group(row, i, n);
+    return most > 1e-30f ? (int8_t)nearbyintf(row[i] * (127 / most)) : 0;
+}
+
 static void store_q8_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
-    owl2_store_q8_keys(x, stride, m, n, slot, page);
+    float *const scales = (float *)((int8_t *)page + 64 * n);
+    for (size_t row = 0; row < m; row++)
+        for (size_t i = 0; i < n; i++) {
+            ((int8_t *)page)[i * 64 + slot + row] = byte_of(x + row * stride, i, n);
+            scales[i / 32 * 64 + slot + row] = most_of_group(x + row * stride, i, n) / 127;
+        }
 }
 
 static void store_q8_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
-    owl2_store_q8_values(x, stride, m, n, slot, page);
+    float *const scales = (float *)((int8_t *)page + 64 * n);
+    for (size_t row = 0; row < m; row++)
+        for (size_t i = 0; i < n; i++) {
+            ((int8_t *)page)[(slot + row) * n + i] = byte_of(x + row * stride, i, n);
+            scales[(slot + row) * owl2_q8_groups(n) + i / 32] = most_of_group(x + row * stride, i, n) / 127;
+        }
 }
 
 static void widen_q8_keys(const void *keys, size_t n, float *y) {

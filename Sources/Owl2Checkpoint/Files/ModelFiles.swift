@@ -72,7 +72,7 @@ public struct ModelFiles: Sendable {
         let path = directory.path
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-            throw Owl2Error(.unreadableFile, "cannot read \(path): there is no such directory", subject: path)
+            throw Owl2Error(.unreadableFile, "cannot read \(path): there is no such file or directory", subject: path)
         }
         guard isDirectory.boolValue else {
             throw Owl2Error(
