@@ -17,7 +17,7 @@
     ((type) == OWL2_Q8_0 ? flipped_step(acc, (w)->v[d], _mm256_xor_si256(x, (w)->flip[d])) \
                          : _mm256_add_epi16(acc, _mm256_maddubs_epi16((w)->v[d], x)))
 #define FLIPS(type) ((type) == OWL2_Q8_0)
-#define FINISH(type, acc) ((type) != OWL2_Q8_0 ? _mm256_madd_epi16(acc, _mm256_set1_epi16(1)) : (acc))
+#define ADDS_IN_16_BITS(type) ((type) != OWL2_Q8_0)
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 static inline __attribute__((always_inline)) __m256i flipped_step(__m256i acc, __m256i w, __m256i x) {

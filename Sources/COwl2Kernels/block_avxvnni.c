@@ -12,7 +12,7 @@
 #define OFFSET(type) ((type) == OWL2_Q8_0 ? 128 : (type) == OWL2_Q4_0 ? 8 : 0)
 #define FLIPS(type) 0
 #define STEP(type, acc, w, d, x) _mm256_dpbusd_avx_epi32(acc, (w)->v[d], x)
-#define FINISH(type, acc) (acc)
+#define ADDS_IN_16_BITS(type) 0
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avxvnni"))), apply_to = function)
 #include "block_256.inc"
