@@ -44,7 +44,9 @@ struct ModelFilesTests {
             try ModelFiles(directory: file)
         }
         let absent = directory.url.appendingPathComponent("absent")
-        expectError(.unreadableFile, absent.path, "there is no such file or directory") { try ModelFiles(directory: absent) }
+        expectError(.unreadableFile, absent.path, "there is no such file or directory") {
+            try ModelFiles(directory: absent)
+        }
         let remote = try #require(URL(string: "https://example.org/model"))
         expectError(.unreadableFile, "https://example.org/model") { try ModelFiles(directory: remote) }
     }
