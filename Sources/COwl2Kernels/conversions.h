@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Groups whose largest magnitude is not above become zeros: what it is scaled to, over it, might be too large for a Float32.
+#define OWL2_LEAST_MAGNITUDE 1e-30f
+
 static inline float owl2_float_from_bits(uint32_t bits) {
     float f;
     __builtin_memcpy(&f, &bits, sizeof f);

@@ -27,9 +27,6 @@ static inline prepared_row owl2_prepared_row(const void *rows, size_t i, size_t 
                           rest < OWL2_TILE_ROWS ? rest : OWL2_TILE_ROWS};
 }
 
-// Groups whose largest magnitude is below are zeros: 127 over it would be too large for a Float32.
-#define OWL2_LEAST_MAGNITUDE 1e-30f
-
 // Groups with a magnitude of 2^100, infinity or NaN, as bits, count as not finite.
 #define OWL2_TOO_LARGE_BITS 0x71800000
 

@@ -60,37 +60,38 @@ static void store_f16_values(const float *x, size_t stride, size_t m, size_t n, 
         ((uint16_t *)page)[slot * n + i] = owl2_half_from_float(x[i / n * stride + i % n]);
 }
 
-// The greatest magnitude in column i's group of 32, NaN where one is not finite.
-static float most_of_group(const float *row, size_t i, size_t n) {
-    float most = 0;
-    for (size_t l = i / 32 * 32; l < n && l < i / 32 * 32 + 32; l++) {
-        if (!isfinite(row[l])) return __builtin_nanf("");
-        most = fmaxf(most, fabsf(row[l]));
+static float quantize_to(const float *x, size_t n, int16_t most, int16_t *y) {
+    float top = 0;
+    bool is_finite = true;
+    for (size_t i = 0; i < n; i++) {
+        is_finite &= isfinite(x[i]) != 0;
+        top = fmaxf(top, fabsf(x[i]));
     }
-    return most;
+    float inverse = is_finite && top > OWL2_LEAST_MAGNITUDE ? (float)most / top : 0;
+    for (size_t i = 0; i < n; i++) y[i] = is_finite ? (int16_t)rintf(x[i] * inverse) : 0;
+    return is_finite ? top / (float)most : NAN;
 }
 
-static int8_t byte_of(const float *row, size_t i, size_t n) {
-    const float most = most_of_group(row, i, n);
-    return most > 1e-30f ? (int8_t)nearbyintf(row[i] * (127 / most)) : 0;
+// Quantises n columns by groups of 32 to q[i * q_stride], with a scale for each group at scales[group * scale_stride].
+static void store_q8_row(const float *x, size_t n, int8_t *q, size_t q_stride, float *scales, size_t scale_stride) {
+    for (size_t first = 0; first < n; first += 32) {
+        const size_t count = n - first < 32 ? n - first : 32;
+        int16_t group[32];
+        scales[first / 32 * scale_stride] = quantize_to(x + first, count, 127, group);
+        for (size_t i = 0; i < count; i++) q[(first + i) * q_stride] = (int8_t)group[i];
+    }
 }
 
 static void store_q8_keys(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
     float *const scales = (float *)((int8_t *)page + 64 * n);
     for (size_t row = 0; row < m; row++)
-        for (size_t i = 0; i < n; i++) {
-            ((int8_t *)page)[i * 64 + slot + row] = byte_of(x + row * stride, i, n);
-            scales[i / 32 * 64 + slot + row] = most_of_group(x + row * stride, i, n) / 127;
-        }
+        store_q8_row(x + row * stride, n, (int8_t *)page + slot + row, 64, scales + slot + row, 64);
 }
 
 static void store_q8_values(const float *x, size_t stride, size_t m, size_t n, size_t slot, void *page) {
     float *const scales = (float *)((int8_t *)page + 64 * n);
-    for (size_t row = 0; row < m; row++)
-        for (size_t i = 0; i < n; i++) {
-            ((int8_t *)page)[(slot + row) * n + i] = byte_of(x + row * stride, i, n);
-            scales[(slot + row) * owl2_q8_groups(n) + i / 32] = most_of_group(x + row * stride, i, n) / 127;
-        }
+    for (size_t row = slot; row < slot + m; row++, x += stride)
+        store_q8_row(x, n, (int8_t *)page + row * n, 1, scales + row * owl2_q8_groups(n), 1);
 }
 
 static void widen_q8_keys(const void *keys, size_t n, float *y) {
@@ -151,18 +152,6 @@ static float maximum(const float *x, size_t n) {
     float most = -INFINITY;
     for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
     return most;
-}
-
-static float quantize_to(const float *x, size_t n, int16_t most, int16_t *y) {
-    float top = 0;
-    bool is_finite = true;
-    for (size_t i = 0; i < n; i++) {
-        is_finite &= isfinite(x[i]) != 0;
-        top = fmaxf(top, fabsf(x[i]));
-    }
-    float inverse = is_finite && top > 1e-30f ? (float)most / top : 0;
-    for (size_t i = 0; i < n; i++) y[i] = is_finite ? (int16_t)rintf(x[i] * inverse) : 0;
-    return is_finite ? top / (float)most : NAN;
 }
 
 static float quantize_int16(const float *x, size_t n, int16_t *y) { return quantize_to(x, n, OWL2_INT16_MOST, y); }
